@@ -1,0 +1,348 @@
+"""All faults of a composed config, found together before any work begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hydra._internal.utils import _locate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+from dlrun import schema
+from dlrun.errors import UserError, nearest
+
+META_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
+# What dlrun itself passes when it calls a choice of an open group.
+PASSED = {
+    "model": ("in_shape", "out_features"),
+    "optimizer": ("params",),
+    "dataset": ("data_dir", "seed"),
+}
+SPLIT_KEYS = ("val_fraction", "test_fraction", "normalize", "limit")
+# Consumers of the knobs that need a key in the config of another group.
+KNOB_CONSUMERS = {
+    "dropout": ("model", "mlp or model=cnn"),
+    "batch_norm": ("model", "mlp or model=cnn"),
+}
+
+
+def check(config: DictConfig, choices: Mapping[str, Any]) -> schema.Config:
+    """The config as plain Python objects; raises UserError with a line for every fault."""
+    faults = _single_choices(choices) + _unresolved(config, choices)
+    if faults:
+        raise UserError("\n".join(faults))
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, schema.Config)
+    faults += _ranges(settings, "")
+    faults += _batch_size(settings.batch_size, choices)
+    for group in schema.OPEN_GROUPS:
+        faults += _call(group, getattr(settings, group))
+    faults += _knobs(settings, choices)
+    faults += _combinations(settings)
+    faults += _device(settings.device)
+    if not faults:
+        faults += _optimizer_values(settings)
+    if faults:
+        raise UserError("\n".join(faults))
+    return settings
+
+
+def _single_choices(choices: Mapping[str, Any]) -> list[str]:
+    """Groups that were given several choices where only one makes sense."""
+    return [
+        f"{group}=[{','.join(chosen)}]: expected one choice "
+        f"(for a sweep over all of them type dlrun -m {group}={','.join(chosen)})"
+        for group, chosen in choices.items()
+        if isinstance(chosen, list) and group not in ("regularization", "stopping")
+    ]
+
+
+def _unresolved(config: DictConfig, choices: Mapping[str, Any]) -> list[str]:
+    """Mandatory values that are not given, and interpolations that lead nowhere."""
+    faults = []
+    for key in sorted(OmegaConf.missing_keys(config)):
+        example = "FILE.csv" if key.endswith("path") else "VALUE"
+        faults.append(f"{key}: needs a value (for example {key}={example})")
+    for group in schema.OPEN_GROUPS:
+        if isinstance(config.get(group), ListConfig):
+            faults.append(
+                f"{group}/{choices.get(group)}.yaml: expected lines `key: value`, not a list"
+            )
+        elif not isinstance(config.get(group), DictConfig):
+            faults.append(f"{group}: needs a choice (for example {group}={_DEFAULTS[group]})")
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        first = str(error).splitlines()[0]
+        faults.append(f"{error.full_key or 'config'}: {first}")
+    return faults
+
+
+_DEFAULTS = {"model": "mlp", "optimizer": "adam", "dataset": "mnist5k"}
+
+
+def _ranges(settings: Any, prefix: str) -> list[str]:
+    """Values of dataclass fields outside the range or choices that the schema states."""
+    faults = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        key = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(value):
+            faults += _ranges(value, f"{key}.")
+        elif value is not None and field.metadata:
+            faults += _range(key, value, field.metadata)
+    return faults
+
+
+_COMPARE: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "ge": (">=", lambda value, limit: value >= limit),
+    "gt": (">", lambda value, limit: value > limit),
+    "le": ("<=", lambda value, limit: value <= limit),
+    "lt": ("<", lambda value, limit: value < limit),
+}
+
+
+def _range(key: str, value: Any, metadata: Mapping[str, Any]) -> list[str]:
+    if choices := metadata.get("choices"):
+        if value in choices:
+            return []
+        return [f"{key}={value}: expected {', '.join(choices)}{nearest(value, choices)}"]
+    limits = [
+        (sign, metadata[name], met) for name, (sign, met) in _COMPARE.items() if name in metadata
+    ]
+    # A NaN meets no limit; infinity is no setting.
+    if all(met(value, limit) for _, limit, met in limits) and math.isfinite(value):
+        return []
+    accepted = " and ".join(f"{sign} {limit:g}" for sign, limit, _ in limits)
+    return [
+        f"{key}={value}: expected a number {accepted} (for example {key}={metadata['example']})"
+    ]
+
+
+def _batch_size(batch_size: int | str, choices: Mapping[str, Any]) -> list[str]:
+    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+    if batch_size != "full" and not (whole and batch_size >= 1):  # type: ignore[operator]
+        return [
+            f"batch_size={batch_size}: expected a whole number >= 1 or full "
+            "(for example batch_size=64)"
+        ]
+    if choices.get("optimizer") == "gd" and batch_size != "full":
+        return [
+            f"batch_size={batch_size}: optimizer=gd is gradient descent on the full batch "
+            "(for mini-batches type optim=sgd)"
+        ]
+    return []
+
+
+def _call(group: str, node: dict[str, Any]) -> list[str]:
+    """Faults of a call that the config describes: its target, the names and types of its keys."""
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        return [f"{group}._target_: needs a dotted Python name (for example mypackage.Net)"]
+    try:
+        function = _locate(target)
+    except Exception as error:  # an import runs foreign code: whatever it raises is the answer
+        reason = str(error.__cause__ or error).splitlines()[0]  # _locate wraps it in advice
+        return [f"{group}._target_={target}: cannot be imported: {reason}"]
+    if not callable(function):
+        return [f"{group}._target_={target}: is a {type(function).__name__}, not callable"]
+    keys = {key: value for key, value in node.items() if key not in META_KEYS}
+    if group == "dataset":
+        split = {key: keys.pop(key) for key in SPLIT_KEYS if key in keys}
+        from dlrun.datasets import split as split_function
+
+        faults = _arguments(group, split_function, split, passed=None)
+    else:
+        faults = []
+    return faults + _arguments(group, function, keys, PASSED[group])
+
+
+def _arguments(
+    group: str,
+    function: Callable[..., Any],
+    keys: Mapping[str, Any],
+    passed: tuple[str, ...] | None,
+) -> list[str]:
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # written in C, says nothing of its arguments
+        return []
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    named = [
+        name
+        for name, p in parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in (passed or ())
+    ]
+    hints = _type_hints(function)
+    faults = []
+    for key, value in keys.items():
+        if key not in named:
+            if not open_ended:
+                known = nearest(key, named) or f"; there are {', '.join(named) or 'none'}"
+                faults.append(f"{group}.{key}: no such key{known}")
+        elif key in hints and not _fits(value, hints[key]):
+            example = parameters[key].default
+            shown = (
+                ""
+                if example in (None, inspect.Parameter.empty)
+                else f" (for example {group}.{key}={example})"
+            )
+            expected = f"{_spell(hints[key])}{shown}{_near(value, hints[key])}"
+            faults.append(f"{group}.{key}={value}: expected {expected}")
+    if passed is not None:
+        for name in named:
+            if parameters[name].default is inspect.Parameter.empty and name not in keys:
+                faults.append(f"{group}.{name}: needs a value (for example {group}.{name}=VALUE)")
+    return faults
+
+
+def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    source = function.__init__ if inspect.isclass(function) else function
+    try:
+        return typing.get_type_hints(source)
+    except (NameError, TypeError, AttributeError):  # names that only a type checker can see
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(value, bool) and bool not in _members(hint) and hint is not Any:
+        return False  # Python counts True as 1; a config does not mean that
+    candidates = [value, tuple(value)] if isinstance(value, list) else [value]
+    for candidate in candidates:
+        try:
+            check_type(candidate, hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+        except TypeCheckError:
+            continue
+        return True
+    return False
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _literals(hint: Any) -> list[str]:
+    return [
+        str(value)
+        for member in _members(hint)
+        if typing.get_origin(member) is typing.Literal
+        for value in typing.get_args(member)
+    ]
+
+
+def _near(value: Any, hint: Any) -> str:
+    return nearest(str(value), _literals(hint)) if isinstance(value, str) else ""
+
+
+def _spell(hint: Any) -> str:
+    """An annotation in words.
+
+    >>> _spell(int | None), _spell(typing.Sequence[int])
+    ('a whole number or null', 'a list, each a whole number')
+    """
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    parts: list[str] = []
+    for member in _members(hint):
+        arguments = typing.get_args(member)
+        if member is type(None):
+            parts.append("null")
+        elif literals := _literals(member):
+            parts.append("one of " + ", ".join(literals))
+        elif member in words:
+            parts.append(words[member])
+        elif arguments and typing.get_origin(member) not in (dict,):
+            parts.append(f"a list, each {_spell(arguments[0])}")
+        elif getattr(member, "__name__", "") != "Tensor":  # nobody types a tensor
+            parts.append(getattr(member, "__name__", str(member)))
+    return " or ".join(parts)
+
+
+def _knobs(settings: schema.Config, choices: Mapping[str, Any]) -> list[str]:
+    """Regularization that is asked for and that nothing in this run consumes."""
+    faults = []
+    knobs = settings.regularization
+    for name, (group, others) in KNOB_CONSUMERS.items():
+        value = getattr(knobs, name)
+        if value and name not in getattr(settings, group):
+            faults.append(
+                f"regularization.{name}={value}: {group}={choices.get(group)} does not use it "
+                f"(choose {group}={others}, or leave it out)"
+            )
+    if knobs.label_smoothing and settings.loss.name not in ("auto", "cross_entropy", "nll", "bce"):
+        faults.append(
+            f"regularization.label_smoothing={knobs.label_smoothing}: loss={settings.loss.name} "
+            "does not use it (choose loss=cross_entropy, or leave it out)"
+        )
+    return faults
+
+
+def _combinations(settings: schema.Config) -> list[str]:
+    faults = []
+    patience = settings.regularization.early_stopping_patience
+    if patience is not None and settings.dataset.get("val_fraction") == 0:
+        faults.append(
+            "dataset.val_fraction=0: early stopping needs a validation split "
+            "(for example dataset.val_fraction=0.1)"
+        )
+    stopping = settings.stopping
+    if (stopping.target_metric is None) != (stopping.target_value is None):
+        lacking = "target_metric" if stopping.target_metric is None else "target_value"
+        example = "accuracy/val" if lacking == "target_metric" else "0.95"
+        faults.append(
+            f"stopping.{lacking}: needs a value beside the other half of the target "
+            f"(for example stopping.{lacking}={example})"
+        )
+    return faults
+
+
+def _device(settings: schema.Device) -> list[str]:
+    from dlrun.device import find_device
+
+    try:
+        find_device(settings.name)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _optimizer_values(settings: schema.Config) -> list[str]:
+    """What the optimizer itself says of its values, tried on a model of one weight."""
+    import torch
+    from hydra.utils import instantiate
+
+    from dlrun.optimizers import build
+
+    try:
+        optimizer = build(
+            instantiate({"_convert_": "all", **settings.optimizer}),
+            torch.nn.utils.skip_init(torch.nn.Linear, 1, 1),  # draws no random numbers
+            weight_decay=settings.regularization.weight_decay,
+            device=torch.device("cpu"),
+        )
+    except UserError as error:
+        return [str(error)]
+    if not isinstance(optimizer, torch.optim.LBFGS):
+        return []
+    # L-BFGS evaluates the loss several times a step: nothing can come between.
+    faults = []
+    max_grad_norm = settings.regularization.max_grad_norm
+    if max_grad_norm is not None:
+        faults.append(
+            f"regularization.max_grad_norm={max_grad_norm}: optimizer=lbfgs does not use it "
+            "(choose another optimizer, or leave it out)"
+        )
+    if settings.device.precision == "fp16":
+        faults.append(
+            "device.precision=fp16: optimizer=lbfgs cannot scale its loss "
+            "(type device.precision=bf16, or choose another optimizer)"
+        )
+    return faults

@@ -1,0 +1,95 @@
+"""The command line: chooses the verb and spells out `optim`; imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+
+from dlrun.errors import UserError, nearest
+
+VERBS = ("train", "doctor")
+
+
+def main() -> None:
+    """Entry point of the console script; ends the process with the exit code."""
+    sys.exit(command_line(sys.argv[1:]))
+
+
+def command_line(arguments: Sequence[str]) -> int:
+    """Exit code of one command: 0 done, 1 failed, 2 wrong input, 3 diverged, 130 interrupted."""
+    if "debug.traceback=true" in arguments:
+        return run_verb(arguments)
+    try:
+        return run_verb(arguments)
+    except UserError as error:
+        print("error: " + str(error).replace("\n", "\n       "), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `dlrun --help | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        print(f"error: {_where(error)}{_first_line(error)}", file=sys.stderr)
+        print("(type debug.traceback=true behind the command for the traceback)", file=sys.stderr)
+        return 1
+
+
+def run_verb(arguments: Sequence[str]) -> int:
+    """Exit code of the verb that the arguments name; imports what it needs only now."""
+    verb, rest = choose_verb(arguments)
+    if verb == "doctor":
+        from dlrun.doctor import doctor
+
+        return doctor(rest)
+    from dlrun.hydra_app import run_hydra
+
+    return run_hydra([spell_out(word) for word in rest])
+
+
+def choose_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The verb and what follows it; without one it is `train`.
+
+    >>> choose_verb(["doctor"]), choose_verb(["optim=adam"])
+    (('doctor', []), ('train', ['optim=adam']))
+    """
+    if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "~")):
+        return "train", list(arguments)
+    verb = arguments[0]
+    if verb not in VERBS:
+        raise UserError(
+            f"{verb}: neither a verb ({', '.join(VERBS)}) nor key=value"
+            f"{nearest(verb, VERBS) or ' (for example dlrun model=mlp optim=adam)'}"
+        )
+    return verb, list(arguments[1:])
+
+
+def spell_out(word: str) -> str:
+    """The override with `optim` written as `optimizer`, and `-q` as the setting that it means.
+
+    >>> spell_out("optim=adam"), spell_out("+optim.lr=1"), spell_out("optimism=1"), spell_out("-q")
+    ('optimizer=adam', '+optimizer.lr=1', 'optimism=1', 'quiet=true')
+    """
+    if word in ("-q", "--quiet"):
+        return "quiet=true"
+    return re.sub(r"^(\+\+|\+|~)?optim(?=[.=@]|$)", r"\1optimizer", word)
+
+
+def _first_line(error: Exception) -> str:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def _where(error: Exception) -> str:
+    """File and line in the user's own code that an error came through, if it did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename and _is_below_cwd(f.filename)]
+    return f"{os.path.relpath(own[-1].filename)}:{own[-1].lineno}: " if own else ""
+
+
+def _is_below_cwd(path: str) -> bool:
+    return os.path.abspath(path).startswith(os.getcwd() + os.sep)

@@ -1,0 +1,300 @@
+"""From overrides to a run: composes the config with Hydra, checks it, claims a directory, trains.
+
+Hydra's own entry point makes the directory before the config has been looked at, prints
+tracebacks, and lets two runs of one second share a directory; so its parts are put together here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra.version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.conf import HydraConf
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from dlrun.compose_errors import CONFIG_ERRORS, USER_PROVIDER, explain
+from dlrun.errors import UserError
+from dlrun.run_dirs import register_resolvers
+from dlrun.schema import GROUPS, Config
+
+if TYPE_CHECKING:
+    from dlrun.train import Result
+
+CONFIG_NAME = "config"
+DIVERGED = (
+    "diverged: the loss left its bounds by step {step} "
+    "(try a smaller optimizer.lr, or regularization=grad_clip)"
+)
+
+
+def run_hydra(words: Sequence[str]) -> int:
+    """Exit code of `dlrun WORDS`: Hydra's flags (--help, --cfg, -m, …) or a run."""
+    # The user's own modules, `_target_: mynet.Net`, lie in the directory they run from.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    parser = get_args_parser()
+    parser.prog = "dlrun"
+    args = parser.parse_intermixed_args(list(words))
+    overrides: list[str] = args.overrides
+    with hydra_session(args.config_dir) as app, readable_errors(app, overrides):
+        config_name = args.config_name or CONFIG_NAME
+        if args.help:
+            app.app_help(config_name, parser, args)
+        elif args.hydra_help:
+            app.hydra_help(config_name, parser, args)
+        elif args.cfg:
+            app.show_cfg(config_name, overrides, args.cfg, args.package, args.resolve)
+        elif args.shell_completion:
+            complete_shell(app, config_name, overrides)
+        elif args.info:
+            app.show_info(args.info, config_name, overrides)
+        elif args.multirun or multirun_is_asked_for(app, config_name, overrides):
+            run_sweep(app, config_name, overrides)
+        else:
+            result = run_once(app, config_name, overrides)
+            if result.status == "diverged":
+                print(DIVERGED.format(step=result.lines[-1]["step"]), file=sys.stderr)
+            return result.exit_code
+    return 0
+
+
+def run_from_python(overrides: Sequence[str], settings: Mapping[str, Any]) -> Result:
+    """The result of a run with these overrides and top-level settings."""
+    from dlrun.cli import spell_out
+
+    words = [spell_out(word) for word in overrides]
+    words += [f"{spell_out(key)}={to_override(value)}" for key, value in settings.items()]
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    with hydra_session(None) as app, readable_errors(app, words):
+        return run_once(app, CONFIG_NAME, words)
+
+
+def run_once(app: Hydra, config_name: str, overrides: list[str]) -> Result:
+    """The result of one run in a new directory of its own; nothing is made if the config is bad."""
+    config = app.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration=True)
+    from dlrun.check import check
+
+    check(without_hydra(config), chosen(config.hydra))
+    run_dir = claim_run_dir(config)
+    with _writable(config):
+        config.hydra.run.dir = str(run_dir)
+    context = HydraContext(config_loader=app.config_loader, callbacks=Callbacks(config))
+    context.callbacks.on_run_start(config=config, config_name=config_name)
+    job = run_job(train_job, config, "hydra.run.dir", None, context)
+    context.callbacks.on_run_end(config=config, config_name=config_name, job_return=job)
+    if isinstance(job._return_value, Exception):  # `return_value` would print Hydra's own banner
+        raise job._return_value
+    result: Result = job._return_value
+    return result
+
+
+def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
+    """Runs every combination of the listed values, in order, each in a folder of one sweep."""
+    batches = app.multirun(config_name, sweep_job, [*overrides, "hydra.mode=MULTIRUN"])
+    jobs = [job for batch in batches for job in batch]
+    folder = jobs[0].hydra_cfg.hydra.sweep.dir
+    print(f"\n{len(jobs)} jobs in {folder}\nTensorBoard  tensorboard --logdir {folder}")
+
+
+def train_job(config: DictConfig) -> Result:
+    """The result of training with a composed config, inside a Hydra job."""
+    from dlrun.train import train
+
+    hydra_config = HydraConfig.get()
+    return train(
+        config,
+        run_dir=Path(hydra_config.runtime.output_dir),
+        choices=chosen(hydra_config),
+        overrides=list(hydra_config.overrides.task),
+    )
+
+
+def chosen(hydra_config: HydraConf) -> dict[str, str | list[str] | None]:
+    """What was chosen of each group: a name, or a list of names as in regularization=[dropout,l1].
+
+    Hydra's own record of the choices leaves out the groups with a list.
+    """
+    choices: dict[str, Any] = dict(hydra_config.runtime.choices)
+    lists = set(GROUPS) - choices.keys()
+    if lists:
+        loader = GlobalHydra.instance().config_loader()
+        files = loader.compute_defaults_list(
+            hydra_config.job.config_name, list(hydra_config.overrides.task), RunMode.RUN
+        )
+        paths = [entry.config_path.split("/") for entry in files.defaults if entry.config_path]
+        for group in lists:
+            choices[group] = [path[1] for path in paths if path[0] == group]
+    return choices
+
+
+def sweep_job(config: DictConfig) -> float | None:
+    """The monitored metric at the best epoch of one job of a sweep; the model is let go."""
+    return train_job(config).best_value
+
+
+def claim_run_dir(config: DictConfig) -> Path:
+    """The run's directory, made by this process alone; an existing one is never written over."""
+    tried: set[Path] = set()
+    while True:
+        run_dir = Path(OmegaConf.select(config, "hydra.run.dir"))
+        try:
+            run_dir.mkdir(parents=True)
+        except FileExistsError:
+            if run_dir.is_dir() and not any(run_dir.iterdir()):
+                return run_dir
+            if run_dir in tried:
+                raise UserError(
+                    f"hydra.run.dir={run_dir}: exists and is not empty; a run never writes over "
+                    "another (name a new directory)"
+                ) from None
+            tried.add(run_dir)
+        except OSError as error:
+            raise UserError(
+                f"hydra.run.dir={run_dir}: cannot be made: {error.strerror} "
+                "(for example hydra.run.dir=/tmp/run1)"
+            ) from error
+        else:
+            return run_dir
+
+
+def multirun_is_asked_for(app: Hydra, config_name: str, overrides: list[str]) -> bool:
+    """Whether the config itself (a sweep preset, hydra.mode=MULTIRUN) makes this a sweep."""
+    if not any(word.startswith(("sweep=", "+sweep=", "hydra.mode=")) for word in overrides):
+        return False  # the usual case is not composed twice
+    return bool(app.get_mode(config_name, overrides) == RunMode.MULTIRUN)
+
+
+def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
+    """Print completions for the line that the shell hands over; `optim` completes as typed."""
+    import io
+    from contextlib import redirect_stdout
+
+    typed = os.environ.get("COMP_LINE", "")
+    alias = " optim=" in typed or " optim." in typed
+    if alias:
+        os.environ["COMP_LINE"] = typed.replace(" optim=", " optimizer=").replace(
+            " optim.", " optimizer."
+        )
+    answer = io.StringIO()
+    with redirect_stdout(answer):
+        app.shell_completion(config_name, overrides)
+    text = answer.getvalue()
+    print(text.replace("optimizer", "optim") if alias else text, end="")
+
+
+@contextmanager
+def hydra_session(config_dir: str | None) -> Iterator[Hydra]:
+    """A Hydra with dlrun's and the user's config folders; a Hydra of the caller's is put back."""
+    saved = Singleton.get_state()
+    root_logger = logging.getLogger()
+    handlers, level = list(root_logger.handlers), root_logger.level
+    GlobalHydra.instance().clear()
+    hydra.version.setbase("1.3")
+    ConfigStore.instance().store(name="dlrun_schema", node=Config, provider="dlrun")
+    register_resolvers()
+    try:
+        yield Hydra.create_main_hydra2("dlrun", search_path(config_dir))
+    finally:
+        Singleton.set_state(saved)
+        for handler in [h for h in root_logger.handlers if h not in handlers]:
+            handler.close()  # train.log of the last run
+        root_logger.handlers, root_logger.level = handlers, level
+
+
+def search_path(config_dir: str | None) -> ConfigSearchPath:
+    """Packaged configs, then ./conf of the directory one runs from, then --config-dir."""
+    packaged = packaged_conf()
+    path = create_config_search_path(str(packaged))
+    own = Path("conf").absolute()
+    extra = [own] if own.is_dir() and own.resolve() != packaged.resolve() else []
+    if config_dir is not None:
+        extra.append(Path(config_dir).absolute())
+        if not extra[-1].is_dir():
+            raise UserError(f"--config-dir={config_dir}: no such directory")
+    for folder in extra:
+        for file in sorted(folder.rglob("*.yaml")):
+            name = file.relative_to(folder)
+            if (packaged / name).exists():
+                raise UserError(
+                    f"{file}: dlrun has a {name.with_suffix('')} of its own, which this would hide "
+                    f"(rename it, for example to my_{name.name})"
+                )
+        # Hydra wants the source of its schemas to be the last one.
+        path.prepend(USER_PROVIDER, f"file://{folder}", SearchPathQuery(provider="schema"))
+    return path
+
+
+def packaged_conf() -> Path:
+    """The folder of dlrun's own configs: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+@contextmanager
+def readable_errors(app: Hydra, overrides: list[str]) -> Iterator[None]:
+    """Turns what Hydra, OmegaConf and YAML raise about a config into a UserError of a line."""
+    if os.environ.get("HYDRA_FULL_ERROR"):
+        yield
+        return
+    try:
+        yield
+    except CONFIG_ERRORS as error:
+        raise UserError(explain(error, overrides, app.config_loader)) from error
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """The config less Hydra's own node."""
+    copy = config.copy()
+    with _writable(copy):
+        del copy["hydra"]
+    return copy
+
+
+def to_override(value: Any) -> str:
+    """A Python value in Hydra's override grammar.
+
+    >>> to_override(None), to_override(True), to_override([1, "a b"]), to_override({"k": 0.5})
+    ('null', 'true', '[1,"a b"]', '{k:0.5}')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(to_override(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{to_override(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (str, Path)):
+        text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        return text if text.isidentifier() else f'"{text}"'
+    return str(value)
+
+
+@contextmanager
+def _writable(config: DictConfig) -> Iterator[None]:
+    from omegaconf import flag_override
+
+    with flag_override(config, ["struct", "readonly"], [False, False]):
+        if "hydra" in config:
+            with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
+                yield
+        else:
+            yield

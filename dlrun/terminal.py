@@ -1,0 +1,200 @@
+"""What a person sees in the terminal: the config, the model, a live line, the final table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from dlrun.models.summary import LayerRow
+
+# Metrics shown while training, by what the run has of them.
+SHOWN = ("loss", "accuracy", "mae", "r2")
+
+
+class Terminal:
+    """Prints to standard output; nothing at all when quiet.
+
+    On a terminal a live line shows where training is; elsewhere every epoch prints one line.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(quiet=quiet, highlight=False)
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._line: Mapping[str, float | None] = {}
+        self._epochs = 0
+        self._steps_per_epoch = 1
+        self._samples_per_step = 1.0
+        self._start = 0.0
+
+    def config(self, title: str, groups: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+        """A short tree: each group's choice and the values that it sets."""
+        tree = Tree(Text(title, style="bold"), guide_style="dim")
+        width = max(len(name) for name in groups)
+        for name, (choice, values) in groups.items():
+            row = Text(f"{name:<{width}}  ")
+            row.append(choice, style="bold cyan")
+            for key, value in values.items():
+                row.append(f"  {key}=", style="dim")
+                row.append(_short(value))
+            tree.add(row)
+        self.console.print(tree)
+
+    def data(self, rows: Mapping[str, str], notes: Sequence[str]) -> None:
+        """Sizes, shapes and classes of the splits, and what to know about the data."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            table.add_row(Text(name, style="dim"), Text(value))
+        self.console.print(table)
+        for note in notes:
+            self.console.print(Text(f"note: {note}", style="yellow"))
+
+    def model(self, rows: Sequence[LayerRow], total: int, trainable: int) -> None:
+        """Layers with output shapes and parameters, in the manner of Keras."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("layer", "type", "output shape"):
+            table.add_column(name)
+        table.add_column("parameters", justify="right")
+        for row in rows:
+            shape = ", ".join(str(size) for size in row.output_shape)
+            table.add_row(Text(row.name), row.type, f"(N, {shape})", f"{row.parameters:,}")
+        table.add_section()
+        table.add_row("total", "", "", Text(f"{total:,}", style="bold"))
+        if trainable != total:
+            table.add_row("trainable", "", "", f"{trainable:,}")
+        self.console.print(table)
+
+    def start(self, epochs: int, steps_per_epoch: int, num_samples: int) -> None:
+        """Training begins."""
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        self._samples_per_step = num_samples / steps_per_epoch
+        self._start = time.perf_counter()
+        if self.console.is_terminal and not self.console.quiet and epochs > 0:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[figures]}"),
+                console=self.console,
+                refresh_per_second=4,
+            )
+            self._task = self._progress.add_task(
+                f"epoch 0/{epochs}", total=epochs * steps_per_epoch, figures=""
+            )
+            self._progress.start()
+
+    def minibatch(self, step: int, loss: float, lr: float) -> None:
+        """The live line moves on."""
+        if self._progress is not None:
+            epoch = min(self._epochs, step // self._steps_per_epoch + 1)
+            self._show(step, epoch, f"loss {loss:.4f}", lr)
+
+    def epoch(self, line: Mapping[str, float | None]) -> None:
+        """An epoch is over."""
+        self._line = line
+        epoch, step = int(line["epoch"] or 0), int(line["step"] or 0)
+        if self._progress is not None:
+            self._show(step, epoch, "", line["lr"] or 0.0)
+        elif not self.console.quiet:
+            seconds = line["time/epoch"]
+            speed = ""
+            if seconds:
+                samples = self._steps_per_epoch * self._samples_per_step
+                speed = f"  {seconds:.2f} s  {samples / seconds:,.0f} samples/s"
+            self.console.print(
+                Text(f"epoch {epoch}/{self._epochs}  {_pairs(line)}  lr {line['lr']:.3g}{speed}"),
+                soft_wrap=True,
+            )
+
+    def _show(self, step: int, epoch: int, minibatch: str, lr: float) -> None:
+        assert self._progress is not None
+        seconds = time.perf_counter() - self._start
+        speed = step * self._samples_per_step / seconds if seconds > 0 else 0.0
+        left = seconds / step * (self._epochs * self._steps_per_epoch - step) if step else 0.0
+        figures = "  ".join(part for part in (minibatch, _pairs(self._line)) if part)
+        self._progress.update(
+            self._task,
+            completed=step,
+            description=f"epoch {epoch}/{self._epochs}",
+            figures=f"{figures}  lr {lr:.3g}  {speed:,.0f} samples/s  {_clock(left)} left",
+        )
+
+    def stop(self) -> None:
+        """The live line ends; safe to call more than once."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def result(
+        self,
+        headline: str,
+        metrics: Mapping[str, float | None],
+        files: Mapping[str, str],
+        *,
+        good: bool,
+    ) -> None:
+        """One table of the final figures, where everything lies, and what to type next."""
+        names = list(dict.fromkeys(name.partition("/")[0] for name in metrics if "/" in name))
+        splits = ("train", "val", "test")
+        names = [n for n in names if any(metrics.get(f"{n}/{s}") is not None for s in splits)]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("")
+        for split in ("train", "validation", "test"):
+            table.add_column(split, justify="right")
+        for name in names:
+            values = [metrics.get(f"{name}/{split}") for split in splits]
+            table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
+        self.console.print()
+        self.console.print(
+            Text(headline, style="bold green" if good else "bold red"), soft_wrap=True
+        )
+        self.console.print(table)
+        for name, value in files.items():
+            self.console.print(Text(f"{name:<12} {value}"), soft_wrap=True)
+
+
+def display_path(path: Path) -> str:
+    """The path as one would type it from the current directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _pairs(line: Mapping[str, float | None]) -> str:
+    """`loss 0.12/0.15` (train/val) for each metric that the line has."""
+    parts = []
+    for name in SHOWN:
+        values = [line.get(f"{name}/{split}") for split in ("train", "val")]
+        present = [f"{value:.4f}" for value in values if value is not None]
+        if present:
+            parts.append(f"{name} {' / '.join(present)}")
+    return "  ".join(parts)
+
+
+def _short(value: Any) -> str:
+    """A config value as one would type it, cut at 40 characters.
+
+    >>> _short(True), _short([64, 64])
+    ('true', '[64,64]')
+    """
+    text = str(value).lower() if isinstance(value, bool) else str(value).replace(", ", ",")
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, with hours when there are any.
+
+    >>> _clock(75), _clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,368 @@
+"""The single entrypoint: one composed config in, one trained model and its run directory out.
+
+Here the config ends: everything below takes plain arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from dlrun import losses, optimizers, schema
+from dlrun.augment import shift_and_rotate
+from dlrun.check import SPLIT_KEYS, check
+from dlrun.data_dir import data_root
+from dlrun.datasets import Samples, Split, Splits, split
+from dlrun.debugging import profiling, shorten
+from dlrun.describe import config_tree, describe_task, flat_hparams, stored_data
+from dlrun.device import Compute, describe, open_device
+from dlrun.errors import UserError
+from dlrun.loop import (
+    Augment,
+    Fitted,
+    Line,
+    Recipe,
+    batch_slices,
+    evaluate,
+    fit,
+    predict,
+    resolve_batch_size,
+    take,
+)
+from dlrun.metrics import predicted_classes
+from dlrun.models.summary import summarize
+from dlrun.randomness import stream_seed
+from dlrun.runlog import RunLog
+from dlrun.terminal import Terminal, display_path
+
+if TYPE_CHECKING:
+    import pandas
+
+MONITORS = {"binary": "accuracy/val", "multiclass": "accuracy/val", "regression": "loss/val"}
+
+
+@dataclass
+class Result:
+    """One finished run.
+
+    model: with its best weights, in evaluation mode. metrics: figures at the best epoch, by the
+    names of the TensorBoard tags, and those of the test split. lines: metrics.jsonl.
+    """
+
+    run_dir: Path
+    status: str
+    stopped_by: str
+    best_epoch: int
+    metrics: Line
+    lines: list[Line]
+    model: nn.Module
+    best_value: float | None
+
+    @property
+    def history(self) -> pandas.DataFrame:
+        """One row an epoch, epoch 0 (before training) included; columns as in metrics.jsonl."""
+        import pandas
+
+        return pandas.DataFrame(self.lines)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with: 0, or 3 for a run that diverged."""
+        return 3 if self.status == "diverged" else 0
+
+
+def train(
+    config: DictConfig,
+    *,
+    run_dir: Path,
+    choices: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+) -> Result:
+    """The result of the run that `config` describes, recorded in `run_dir`.
+
+    choices: what was chosen of each group, to name things by. Raises UserError for bad input.
+    """
+    terminal = Terminal(quiet=bool(config.quiet))
+    with RunLog(run_dir, overrides=overrides, terminal=terminal) as log:
+        settings = check(config, choices)
+        compute = open_device(
+            settings.device.name,
+            precision=settings.device.precision,
+            threads=settings.device.threads,
+            deterministic=settings.device.deterministic,
+        )
+        with own_random_numbers(settings.seed, compute):
+            data = to_device(shorten(load_data(settings), settings), compute)
+            loss_name = losses.resolve(settings.loss.name, data.task, len(data.classes))
+            model = build_model(settings, data, loss_name, compute)
+            optimizer = optimizers.build(
+                instantiate({"_convert_": "all", **settings.optimizer}),
+                model,
+                weight_decay=settings.regularization.weight_decay,
+                device=compute.device,
+            )
+            batch_size = resolve_batch_size(settings.batch_size, len(data.train))
+            introduce(log, config, settings, choices, data, model, loss_name, batch_size, compute)
+            recipe = build_recipe(settings, data, loss_name, batch_size)
+            with profiling(log, on=settings.debug.profile):
+                fitted = fit(model, optimizer, data, recipe, compute, log)
+            model.load_state_dict(fitted.best_state)
+            test = evaluate(model, recipe.evaluation_criterion, data.test, data, compute)
+            metrics = dict(fitted.history[fitted.best_epoch])
+            metrics |= {f"{name}/test": value for name, value in test.items()}
+            if settings.figures:
+                draw(log, fitted, data, model, compute)
+        return conclude(log, fitted, metrics, model)
+
+
+def load_data(settings: schema.Config) -> Splits:
+    """The splits of the configured data set: ready-made ones, or its samples split and scaled."""
+    node = dict(settings.dataset)
+    options = {key: node.pop(key) for key in SPLIT_KEYS if key in node}
+    source = instantiate({"_convert_": "all", **node})
+    loaded = source(data_dir=data_root(settings.data_dir), seed=settings.seed)
+    if isinstance(loaded, Splits):
+        return loaded
+    if isinstance(loaded, Samples):
+        return split(loaded, seed=settings.seed, **options)
+    raise UserError(
+        f"dataset._target_={node['_target_']}: expected Samples or Splits from dlrun.datasets, "
+        f"got {type(loaded).__name__}"
+    )
+
+
+def build_model(
+    settings: schema.Config, data: Splits, loss_name: str, compute: Compute
+) -> nn.Module:
+    """The configured network on the device; its initial weights hang on the seed alone."""
+    torch.manual_seed(stream_seed(settings.seed, "init"))
+    factory = instantiate({"_convert_": "all", **settings.model})
+    out_features = losses.out_features(loss_name, data.task, len(data.classes))
+    model: nn.Module = factory(in_shape=data.in_shape, out_features=out_features)
+    model.to(compute.device)
+    check_output(model, data, out_features, compute)
+    if settings.device.compile:
+        model.compile()
+    torch.manual_seed(stream_seed(settings.seed, "dropout"))
+    return model
+
+
+def check_output(model: nn.Module, data: Splits, out_features: int, compute: Compute) -> None:
+    """Raises UserError when a model of the user's does not give outputs (N, out_features)."""
+    example = take(data.train.inputs, torch.arange(min(2, len(data.train))))
+    model.eval()
+    with torch.no_grad():
+        outputs = model(example.to(compute.device))
+    expected = (len(example), out_features)
+    if tuple(outputs.shape) != expected:
+        raise UserError(
+            f"model: gives outputs of shape {tuple(outputs.shape)} for {len(example)} samples, "
+            f"expected {expected}: one row a sample, out_features={out_features} columns"
+        )
+
+
+def build_recipe(settings: schema.Config, data: Splits, loss_name: str, batch_size: int) -> Recipe:
+    """How to train, from the closed settings."""
+    loss_function = functools.partial(
+        losses.loss_function, loss_name, huber_delta=settings.loss.huber_delta
+    )
+    smoothing = settings.regularization.label_smoothing
+    return Recipe(
+        criterion=loss_function(label_smoothing=smoothing),
+        evaluation_criterion=loss_function(),
+        epochs=num_epochs(settings),
+        batch_size=batch_size,
+        seed=settings.seed,
+        monitor=resolve_monitor(settings.monitor, data),
+        regularization=settings.regularization,
+        scheduler=settings.scheduler,
+        stopping=settings.stopping,
+        augment=build_augment(settings.regularization, data),
+        log_every_steps=settings.log_every_steps,
+    )
+
+
+def num_epochs(settings: schema.Config) -> int:
+    """The epochs to train, which `debug` may cap."""
+    cap = settings.debug.max_epochs
+    return settings.epochs if cap is None else min(settings.epochs, cap)
+
+
+def resolve_monitor(monitor: str, data: Splits) -> str:
+    """The metric that tells the best epoch: accuracy/val for classes, loss/val for numbers."""
+    return MONITORS[data.task] if monitor == "auto" else monitor
+
+
+def build_augment(knobs: schema.Regularization, data: Splits) -> Augment | None:
+    """The transform of training batches, or None; pixels that move in are background (0)."""
+    if knobs.augment_shift == 0 and knobs.augment_degrees == 0:
+        return None
+    if len(data.in_shape) != 3:
+        raise UserError(
+            "regularization=augment: expected images (C, H, W), this data set gives "
+            f"{data.in_shape} (choose another dataset, or leave augment out)"
+        )
+    background = torch.zeros(data.in_shape[0], 1, 1)
+    fill = background if data.input_scaling is None else data.input_scaling.apply(background)
+
+    def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return shift_and_rotate(
+            images,
+            max_shift=knobs.augment_shift,
+            max_degrees=knobs.augment_degrees,
+            fill=fill.to(images.device),
+            generator=generator,
+        )
+
+    return augment
+
+
+def to_device(data: Splits, compute: Compute) -> Splits:
+    """The splits on the device if they fit; else each batch travels there, and a note says so."""
+    device = compute.device
+    if device.type == "cpu":
+        return data
+    parts = (data.train, data.val, data.test)
+    if not all(isinstance(part.inputs, torch.Tensor) for part in parts):
+        return data
+    size = sum(part.inputs.numel() * part.inputs.element_size() for part in parts)  # type: ignore[attr-defined]
+    if device.type == "cuda" and size > 0.6 * torch.cuda.mem_get_info(device)[0]:
+        note = f"{size / 2**30:.1f} GiB do not fit on {device}; batches are copied there one by one"
+        return replace(data, notes=(*data.notes, note))
+    train, val, test = (
+        Split(part.inputs.to(device), part.targets.to(device))  # type: ignore[attr-defined]
+        for part in parts
+    )
+    return replace(data, train=train, val=val, test=test)
+
+
+@contextmanager
+def own_random_numbers(seed: int, compute: Compute) -> Iterator[None]:
+    """Global generators seeded for the run and put back after it.
+
+    torch draws initial weights and dropout masks from its global generator; all else has streams
+    of its own. The caller's numbers go on as if nothing had been drawn.
+    """
+    devices = [compute.device] if compute.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(stream_seed(seed, "init"))
+        yield
+
+
+def introduce(
+    log: RunLog,
+    config: DictConfig,
+    settings: schema.Config,
+    choices: Mapping[str, Any],
+    data: Splits,
+    model: nn.Module,
+    loss_name: str,
+    batch_size: int,
+    compute: Compute,
+) -> None:
+    """Shows and records what is about to be trained: config, data, model, hyper-parameters."""
+    rows = summarize(model, data.in_shape)
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    hparams = flat_hparams(settings, choices, loss_name, batch_size)
+    log.update(
+        seed=settings.seed, device=describe(compute.device), parameters=total, hparams=hparams
+    )
+    log.checkpoint_extra = stored_data(data)
+    layers = "\n".join(f"{r.name}  {r.type}  {r.output_shape}  {r.parameters:,}" for r in rows)
+    log.start(OmegaConf.to_yaml(config), f"{layers}\ntotal {total:,}", hparams)
+    log.terminal.config(display_path(log.run_dir), config_tree(settings, choices, loss_name))
+    log.terminal.data(
+        {
+            "data": f"{len(data.train):,} training, {len(data.val):,} validation, "
+            f"{len(data.test):,} test samples of shape {data.in_shape}",
+            "task": describe_task(data),
+            "device": f"{describe(compute.device)}, {settings.device.precision}",
+        },
+        data.notes,
+    )
+    log.terminal.model(rows, total, trainable)
+    steps = len(batch_slices(len(data.train), batch_size))
+    log.terminal.start(num_epochs(settings), steps, len(data.train))
+
+
+def draw(log: RunLog, fitted: Fitted, data: Splits, model: nn.Module, compute: Compute) -> None:
+    """Pictures of the run, as files and in TensorBoard: curves, samples, what the test shows."""
+    from dlrun import figures  # matplotlib takes a second to import: not before the end
+
+    step = fitted.steps
+    log.figure("learning_curves", figures.learning_curves(fitted.history, fitted.best_epoch), step)
+    if len(data.in_shape) == 3:
+        images = take(data.train.inputs, torch.arange(min(25, len(data.train)))).cpu()
+        if data.input_scaling is not None:
+            images = data.input_scaling.undo(images)
+        labels = [data.classes[int(k)] for k in data.train.targets[: len(images)]]
+        log.figure("samples", figures.sample_grid(images.clamp(0, 1).numpy(), labels), step)
+    shown = data.test if len(data.test) else data.val
+    if len(shown) == 0:
+        return
+    outputs, targets = (
+        torch.cat(parts).cpu() for parts in zip(*predict(model, shown, compute), strict=True)
+    )
+    if data.task == "regression":
+        if data.target_scaling is not None:
+            outputs, targets = data.target_scaling.undo(outputs), data.target_scaling.undo(targets)
+        picture = figures.predictions(
+            targets[:, 0].numpy(), outputs[:, 0].numpy(), data.target_name
+        )
+        log.figure("predictions", picture, step)
+    else:
+        K = len(data.classes)
+        pairs = targets * K + predicted_classes(outputs)
+        matrix = torch.bincount(pairs, minlength=K * K).reshape(K, K)  # true x predicted
+        log.figure("confusion_matrix", figures.confusion_matrix(matrix.numpy(), data.classes), step)
+
+
+def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Result:
+    """The result, written to summary.json and shown in the final table."""
+    diverged = fitted.stopped_by == "divergence"
+    status = "diverged" if diverged else "completed"
+    named = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
+    last = fitted.history[-1]
+    log.finals({k: v for k, v in named.items() if k.endswith("/test")}, int(last["step"] or 0))
+    log.update(
+        status=status,
+        stopped_by=fitted.stopped_by,
+        steps=fitted.steps,
+        best_epoch=fitted.best_epoch,
+        metrics=named,
+        train_seconds=fitted.seconds,
+        samples_per_second=fitted.samples / fitted.seconds if fitted.steps else None,
+    )
+    folder = display_path(log.run_dir)
+    epochs = int(last["epoch"] or 0)
+    headline = f"{status}: {epochs} epochs, {fitted.steps:,} steps, {fitted.seconds:.1f} s"
+    headline += f" of training; best epoch {fitted.best_epoch}"
+    if fitted.stopped_by != "epochs":
+        headline += f"; stopped by {fitted.stopped_by}"
+    log.terminal.stop()
+    log.terminal.result(
+        headline,
+        named,
+        {"run": folder, "TensorBoard": f"tensorboard --logdir {folder}"},
+        good=not diverged,
+    )
+    return Result(
+        run_dir=log.run_dir,
+        status=status,
+        stopped_by=fitted.stopped_by,
+        best_epoch=fitted.best_epoch,
+        metrics=named,
+        lines=fitted.history,
+        model=model.eval(),
+        best_value=fitted.best_value,
+    )

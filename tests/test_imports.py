@@ -1,0 +1,74 @@
+"""Imports point one way, and what must be light is light."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import dlrun
+
+PACKAGE = Path(dlrun.__file__).parent
+# A module may import modules of its own layer and of those below.
+LAYERS = (
+    ("errors", "randomness", "data_dir", "run_dirs", "schema"),
+    ("datasets", "models", "optimizers", "losses", "augment", "figures"),
+    ("device", "stopping", "scheduler", "metrics", "checkpoint", "compose_errors", "terminal"),
+    ("loop", "runlog", "describe"),
+    ("debugging", "check"),
+    ("train",),
+    ("hydra_app", "doctor"),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Top-level modules of dlrun that a file imports when it is imported itself."""
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dlrun"):
+            parts = (node.module or "").split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found - {"run"}
+
+
+def test_imports_point_one_way() -> None:
+    files = [
+        file
+        for file in PACKAGE.rglob("*.py")
+        if file.name != "__init__.py" or file.parent != PACKAGE
+    ]
+    assert len(files) > 30
+    for file in files:
+        own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for other in imported_modules(file):
+            assert LEVEL[other] <= LEVEL[own], f"{file.name} imports dlrun.{other}"
+
+
+def test_models_import_only_torch() -> None:
+    for file in (PACKAGE / "models").glob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.split(".")[0]
+                allowed = top in (
+                    "torch",
+                    "__future__",
+                    "collections",
+                    "dataclasses",
+                    "typing",
+                    "math",
+                )
+                assert allowed or name in ("dlrun.errors",) or name.startswith("dlrun.models"), (
+                    f"{file.name} imports {name}"
+                )
+
+
+def test_figures_import_no_training_code() -> None:
+    for file in (PACKAGE / "figures").glob("*.py"):
+        assert imported_modules(file) <= {"figures"}, file
