@@ -321,10 +321,12 @@ def _optimizer_values(settings: schema.Config) -> list[str]:
 
     from dlrun.optimizers import build
 
+    with torch.random.fork_rng([]):
+        probe = torch.nn.Linear(1, 1)
     try:
         optimizer = build(
             instantiate({"_convert_": "all", **settings.optimizer}),
-            torch.nn.utils.skip_init(torch.nn.Linear, 1, 1),  # draws no random numbers
+            probe,
             weight_decay=settings.regularization.weight_decay,
             device=torch.device("cpu"),
         )

@@ -37,7 +37,10 @@ def shorten(data: Splits, settings: schema.Config) -> Splits:
 
 @contextmanager
 def profiling(log: RunLog, *, on: bool) -> Iterator[None]:
-    """Records five training steps into profile/, for Perfetto or TensorBoard's profiler."""
+    """Records five training steps into profile/, for Perfetto or TensorBoard's profiler.
+
+    The first step only warms up. A shorter run leaves what there was until its end.
+    """
     if not on:
         yield
         return
@@ -46,7 +49,7 @@ def profiling(log: RunLog, *, on: bool) -> Iterator[None]:
     path = log.run_dir / "profile" / "dlrun.pt.trace.json"
     path.parent.mkdir()
     with profile(
-        schedule=schedule(wait=2, warmup=1, active=5, repeat=1),
+        schedule=schedule(wait=0, warmup=1, active=5, repeat=1),
         on_trace_ready=lambda recorded: recorded.export_chrome_trace(str(path)),
         record_shapes=True,
     ) as log.profiler:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dlrun import schema
 from dlrun.datasets import Splits
+from dlrun.models.summary import LayerRow
 
 
 def describe_task(data: Splits) -> str:
@@ -15,6 +16,17 @@ def describe_task(data: Splits) -> str:
         return f"regression of {data.target_name}"
     names = ", ".join(data.classes[:12]) + (", …" if len(data.classes) > 12 else "")
     return f"{len(data.classes)} classes: {names}"
+
+
+def model_text(rows: Sequence[LayerRow], total: int) -> str:
+    """Layers, output shapes and parameters as aligned columns of text."""
+    cells = [(r.name, r.type, str(r.output_shape), f"{r.parameters:,}") for r in rows]
+    cells.append(("total", "", "", f"{total:,}"))
+    widths = [max(len(row[k]) for row in cells) for k in range(4)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {count:>{widths[3]}}"
+        for name, kind, shape, count in cells
+    )
 
 
 def config_tree(

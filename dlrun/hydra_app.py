@@ -109,8 +109,9 @@ def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
     """Runs every combination of the listed values, in order, each in a folder of one sweep."""
     batches = app.multirun(config_name, sweep_job, [*overrides, "hydra.mode=MULTIRUN"])
     jobs = [job for batch in batches for job in batch]
-    folder = jobs[0].hydra_cfg.hydra.sweep.dir
-    print(f"\n{len(jobs)} jobs in {folder}\nTensorBoard  tensorboard --logdir {folder}")
+    folder = Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent
+    shown = os.path.relpath(folder)
+    print(f"\n{len(jobs)} jobs in {shown}\nTensorBoard  tensorboard --logdir {shown}")
 
 
 def train_job(config: DictConfig) -> Result:

@@ -99,6 +99,8 @@ def fit(
     """
     slices = batch_slices(len(data.train), recipe.batch_size)
     num_steps = recipe.epochs * len(slices)
+    if recipe.stopping.max_steps is not None:
+        num_steps = min(num_steps, recipe.stopping.max_steps)
     schedule = Schedule(recipe.scheduler, optimizer, num_steps, len(slices))
     early_stopping = EarlyStopping.from_knobs(recipe.regularization, recipe.monitor)
     fitted = Fitted()
@@ -185,15 +187,15 @@ def train_epoch(
         fitted.samples += len(targets)
         log.step_profiler()
 
-        if logged:
-            if grad_norm is not None:
-                grad_norms.append(grad_norm)
+        stopped_by = out_of_budget(recipe.stopping, fitted.steps, start)
+        if logged and grad_norm is not None:
+            grad_norms.append(grad_norm)
+        if logged or stopped_by is not None:
             losses = meter.flush()
             if not bool(torch.isfinite(losses).all()):
                 stopped_by = "divergence"
                 break
             log.minibatch(fitted.steps, float(losses[-1]), schedule.lr)
-        stopped_by = out_of_budget(recipe.stopping, fitted.steps, start)
         if stopped_by is not None:
             break
 
@@ -236,19 +238,21 @@ def train_step(
     grad_norm = None
     if isinstance(optimizer, torch.optim.LBFGS):
         optimizer.step(forward_backward)  # type: ignore[no-untyped-call]
+        if measure:
+            grad_norm = gradient_norm(parameters)
     else:
         forward_backward()
         if scaler is not None:
             scaler.unscale_(optimizer)
         if max_grad_norm is not None:
             grad_norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        elif measure:  # before the step: some optimizers add weight decay to the gradient in place
+            grad_norm = gradient_norm(parameters)
         if scaler is None:
             optimizer.step()
         else:
             scaler.step(optimizer)
             scaler.update()
-    if measure and grad_norm is None:
-        grad_norm = gradient_norm(parameters)
     assert seen is not None
     return *seen, grad_norm
 
@@ -259,7 +263,7 @@ def untrained_line(model: nn.Module, data: Splits, recipe: Recipe, compute: Comp
     line: Line = {"epoch": 0, "step": 0}
     line |= {f"{name}/train": value for name, value in train.items()}
     line |= validation(model, data, recipe, compute)
-    if len(data.val):
+    if len(data.val) or recipe.regularization.early_stopping_patience is not None:
         require_metric("monitor", recipe.monitor, line)
     if recipe.stopping.target_metric is not None:
         require_metric("stopping.target_metric", recipe.stopping.target_metric, line)
@@ -347,7 +351,7 @@ def batch_slices(num_samples: int, batch_size: int) -> list[slice]:
     ([slice(0, 4, None), slice(4, 9, None)], slice(8, 10, None))
     """
     starts = list(range(0, num_samples, batch_size))
-    if len(starts) > 1 and num_samples - starts[-1] == 1:
+    if batch_size > 1 and len(starts) > 1 and num_samples - starts[-1] == 1:
         starts.pop()
     ends = [*starts[1:], num_samples]
     return [slice(start, end) for start, end in zip(starts, ends, strict=True)]

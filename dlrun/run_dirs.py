@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def register_resolvers() -> None:
-    """Makes ${dlrun_names:}, ${dlrun_hex:…} and ${dlrun_job:} available in configs."""
+    """Makes ${dlrun_names:}, ${dlrun_sweep:}, ${dlrun_job:} and the two hex ones available."""
     OmegaConf.register_new_resolver("dlrun_names", run_names, replace=True)
     OmegaConf.register_new_resolver("dlrun_sweep", sweep_name, replace=True)
     OmegaConf.register_new_resolver("dlrun_job", job_name, replace=True)
@@ -37,12 +37,12 @@ def job_name(*, _root_: DictConfig) -> str:
 
 
 def file_name(text: str) -> str:
-    """The text with anything but letters, digits and `._=,+-` replaced, at most 100 characters.
+    """The text with anything but letters, digits and `._=,+-` replaced, at most 100 bytes.
 
     >>> file_name("model.hidden=[8,8],x=a/b")
     'model.hidden=_8,8_,x=a_b'
     """
-    return re.sub(r"[^\w.=,+-]", "_", text)[:100]
+    return re.sub(r"[^\w.=,+-]", "_", text).encode()[:100].decode(errors="ignore")
 
 
 def _hex() -> str:

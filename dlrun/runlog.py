@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dlrun")
 
-# Pairs that TensorBoard draws on one chart (its tab "Custom Scalars").
-CHARTS = ("loss", "accuracy", "mse", "mae", "mape", "r2")
-# Columns of TensorBoard's HPARAMS; the same for every run, or TensorBoard drops some of them.
-METRIC_COLUMNS = tuple(
-    f"{name}/{split}"
-    for split in ("val", "test")
-    for name in ("loss", "accuracy", "mse", "mae", "r2")
-)
 PACKAGES = ("dlrun", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
 
 
@@ -68,10 +60,14 @@ class RunLog:
         self.checkpoint_extra: dict[str, Any] = {}
         self._writer: SummaryWriter | None = None
         self._first_step_seen = False
+        self._charts_laid_out = False
 
     def __enter__(self) -> RunLog:
         if (self.run_dir / "summary.json").exists():
-            raise UserError(f"{self.run_dir}: holds a run already; a run never writes over another")
+            raise UserError(
+                f"hydra.run.dir={self.run_dir}: holds a run already; a run never writes over "
+                "another (name a new directory)"
+            )
         (self.run_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
         self.write_summary()
         self._metrics = (self.run_dir / "metrics.jsonl").open("a", encoding="utf-8")
@@ -113,16 +109,15 @@ class RunLog:
         """Replaces summary.json in one go, so that a reader never meets half of it."""
         beside = self.run_dir / ".summary.json.tmp"
         text = json.dumps(_plain(self.summary), indent=2, ensure_ascii=False)
-        beside.write_text(text + "\n", encoding="utf-8")
+        # A file name that is not UTF-8 has lone surrogates in it; JSON writes them so.
+        beside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         os.replace(beside, self.run_dir / "summary.json")
 
     def start(self, config_text: str, model_text: str, hparams: Mapping[str, Any]) -> None:
-        """Tells TensorBoard what this run is: config, model, hyper-parameters, chart layout."""
+        """Tells TensorBoard what this run is: config, model, hyper-parameters."""
         writer = self.writer
         writer.add_text("config", _preformatted(config_text), 0)
         writer.add_text("model", _preformatted(model_text), 0)
-        layout = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in CHARTS}
-        writer.add_custom_scalars({"train and validation": layout})
         self._start_hparams(hparams)
         writer.flush()
 
@@ -144,8 +139,11 @@ class RunLog:
         self._metrics.write(json.dumps(_plain(line)) + "\n")
         self._metrics.flush()
         step = int(line["step"] or 0)
+        if not self._charts_laid_out:
+            self._charts_laid_out = True
+            self._lay_out_charts(line)
         for name, value in line.items():
-            if name not in ("step", "time/total") and value is not None:
+            if name not in ("epoch", "step", "time/total") and value is not None:
                 self.writer.add_scalar(name, value, step)
         self.writer.flush()
         self.summary.update(epochs=line["epoch"], steps=step)
@@ -173,28 +171,38 @@ class RunLog:
         folder = self.run_dir / "figures"
         folder.mkdir(exist_ok=True)
         figure.savefig(folder / f"{name}.png")
-        self.writer.add_image(f"figures/{name}", pixels(figure), step, dataformats="HWC")
+        self.writer.add_image(f"plots/{name}", pixels(figure), step, dataformats="HWC")
+
+    def _lay_out_charts(self, line: Mapping[str, float | None]) -> None:
+        """Training and validation on one chart, in TensorBoard's tab Custom Scalars.
+
+        Only for what this run measures; TensorBoard joins the layouts of all runs.
+        """
+        names = [name.removesuffix("/train") for name in line if name.endswith("/train")]
+        layout = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
+        self.writer.add_custom_scalars({"training and validation": layout})
 
     def _start_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """HPARAMS in this same event file; SummaryWriter.add_hparams would start another folder."""
-        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+        """HPARAMS in this same event file; SummaryWriter.add_hparams would start another folder.
 
-        infos = [
-            api_pb2.HParamInfo(name=name, type=_hparam_type(api_pb2, name)) for name in hparams
-        ]
-        metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in METRIC_COLUMNS]
-        experiment = api_pb2.Experiment(hparam_infos=infos, metric_infos=metrics)
+        Every run writes the same names, a null where one does not apply. A list of columns is not
+        written: TensorBoard would take that of any one run for all. Without it, it collects the
+        columns from all runs, with their types, and puts first those in which the runs differ.
+        """
+        from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
         session = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
         for name, value in hparams.items():
-            if isinstance(value, bool):
+            if value is None:
+                session.hparams[name].null_value = 0
+            elif isinstance(value, bool):
                 session.hparams[name].bool_value = value
             elif isinstance(value, (int, float)):
                 session.hparams[name].number_value = value
-            elif value is not None:
+            else:
                 session.hparams[name].string_value = str(value)
-        data = plugin_data_pb2.HParamsPluginData
-        self._add_hparams(metadata.EXPERIMENT_TAG, data(experiment=experiment))
-        self._add_hparams(metadata.SESSION_START_INFO_TAG, data(session_start_info=session))
+        data = plugin_data_pb2.HParamsPluginData(session_start_info=session)
+        self._add_hparams(metadata.SESSION_START_INFO_TAG, data)
 
     def _end_hparams(self) -> None:
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
@@ -215,39 +223,6 @@ class RunLog:
         file_writer = self.writer.file_writer
         assert file_writer is not None
         file_writer.add_summary(Summary(value=[value]))
-
-
-# Columns of HPARAMS that hold numbers; the type must not hang on whether this run sets them.
-NUMBER_COLUMNS = frozenset(
-    {
-        "lr",
-        "momentum",
-        "beta1",
-        "beta2",
-        "weight_decay",
-        "batch_size",
-        "epochs",
-        "seed",
-        "dropout",
-        "l1",
-        "label_smoothing",
-        "augment_shift",
-        "augment_degrees",
-        "max_grad_norm",
-        "early_stopping_patience",
-        "early_stopping_min_delta",
-        "val_fraction",
-        "limit",
-    }
-)
-
-
-def _hparam_type(api_pb2: Any, name: str) -> int:
-    if name in NUMBER_COLUMNS:
-        return int(api_pb2.DATA_TYPE_FLOAT64)
-    if name == "batch_norm":
-        return int(api_pb2.DATA_TYPE_BOOL)
-    return int(api_pb2.DATA_TYPE_STRING)
 
 
 def _figures(line: Mapping[str, float | None]) -> str:

@@ -44,10 +44,14 @@ def require_metric(key: str, metric: str, figures: Mapping[str, float | None]) -
     """The figure named `metric`; raises UserError naming `key` when the run has none such."""
     value = figures.get(metric) if "/" in metric else None  # epoch and step are no metrics
     if value is None:
-        known = [name for name, figure in figures.items() if "/" in name and figure is not None]
+        known = [
+            name
+            for name, figure in figures.items()
+            if "/" in name and not name.startswith("time") and figure is not None
+        ]
         raise UserError(
             f"{key}={metric}: this run has no such metric{nearest(metric, known)}; "
-            f"there are {', '.join(name for name in known if not name.startswith('time'))}"
+            f"there are {', '.join(known)}"
         )
     return value
 

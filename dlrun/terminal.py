@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -17,17 +18,21 @@ from dlrun.models.summary import LayerRow
 
 # Metrics shown while training, by what the run has of them.
 SHOWN = ("loss", "accuracy", "mae", "r2")
+MIN_BAR, MAX_BAR = 8, 20  # columns of the live line's bar
 
 
 class Terminal:
     """Prints to standard output; nothing at all when quiet.
 
     On a terminal a live line shows where training is; elsewhere every epoch prints one line.
+    Names out of configs and data appear as they are: neither rich's markup nor the terminal's
+    escape sequences in them do anything.
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(quiet=quiet, highlight=False)
         self._progress: Progress | None = None
+        self._bar = BarColumn()
         self._task = TaskID(0)
         self._line: Mapping[str, float | None] = {}
         self._epochs = 0
@@ -37,14 +42,16 @@ class Terminal:
 
     def config(self, title: str, groups: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
         """A short tree: each group's choice and the values that it sets."""
-        tree = Tree(Text(title, style="bold"), guide_style="dim")
+        # A tree would cut or break its title; a path is there to be copied.
+        self.console.print(_literal(title, "bold"), soft_wrap=True, end="")
+        tree = Tree("", guide_style="dim")
         width = max(len(name) for name in groups)
         for name, (choice, values) in groups.items():
-            row = Text(f"{name:<{width}}  ")
-            row.append(choice, style="bold cyan")
+            row = _literal(f"{name:<{width}}")
+            if choice:
+                row.append("  ").append(_literal(choice, "bold cyan"))
             for key, value in values.items():
-                row.append(f"  {key}=", style="dim")
-                row.append(_short(value))
+                row.append("  ").append(_literal(f"{key}=", "dim")).append(_literal(_short(value)))
             tree.add(row)
         self.console.print(tree)
 
@@ -52,24 +59,28 @@ class Terminal:
         """Sizes, shapes and classes of the splits, and what to know about the data."""
         table = Table.grid(padding=(0, 2))
         for name, value in rows.items():
-            table.add_row(Text(name, style="dim"), Text(value))
+            table.add_row(_literal(name, "dim"), _literal(value))
+        self.console.print()
         self.console.print(table)
         for note in notes:
-            self.console.print(Text(f"note: {note}", style="yellow"))
+            self.console.print(_literal(f"note: {note}", "yellow"))
 
     def model(self, rows: Sequence[LayerRow], total: int, trainable: int) -> None:
         """Layers with output shapes and parameters, in the manner of Keras."""
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = _table()
         for name in ("layer", "type", "output shape"):
             table.add_column(name)
         table.add_column("parameters", justify="right")
         for row in rows:
             shape = ", ".join(str(size) for size in row.output_shape)
-            table.add_row(Text(row.name), row.type, f"(N, {shape})", f"{row.parameters:,}")
+            table.add_row(
+                _literal(row.name), _literal(row.type), f"(N, {shape})", f"{row.parameters:,}"
+            )
         table.add_section()
         table.add_row("total", "", "", Text(f"{total:,}", style="bold"))
         if trainable != total:
             table.add_row("trainable", "", "", f"{trainable:,}")
+        self.console.print()
         self.console.print(table)
 
     def start(self, epochs: int, steps_per_epoch: int, num_samples: int) -> None:
@@ -77,11 +88,14 @@ class Terminal:
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._samples_per_step = num_samples / steps_per_epoch
         self._start = time.perf_counter()
+        self.console.print()
+        self.console.print(Text("figures of an epoch: training/validation", style="dim"))
         if self.console.is_terminal and not self.console.quiet and epochs > 0:
+            self._bar = BarColumn(bar_width=MAX_BAR)
             self._progress = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[figures]}"),
+                self._bar,
+                TextColumn("{task.fields[figures]}", markup=False),
                 console=self.console,
                 refresh_per_second=4,
             )
@@ -94,14 +108,14 @@ class Terminal:
         """The live line moves on."""
         if self._progress is not None:
             epoch = min(self._epochs, step // self._steps_per_epoch + 1)
-            self._show(step, epoch, f"loss {loss:.4f}", lr)
+            self._show(step, epoch, lr, f"minibatch loss {_figure(loss)}")
 
     def epoch(self, line: Mapping[str, float | None]) -> None:
         """An epoch is over."""
         self._line = line
         epoch, step = int(line["epoch"] or 0), int(line["step"] or 0)
         if self._progress is not None:
-            self._show(step, epoch, "", line["lr"] or 0.0)
+            self._show(step, epoch, line["lr"] or 0.0)
         elif not self.console.quiet:
             seconds = line["time/epoch"]
             speed = ""
@@ -109,22 +123,33 @@ class Terminal:
                 samples = self._steps_per_epoch * self._samples_per_step
                 speed = f"  {seconds:.2f} s  {samples / seconds:,.0f} samples/s"
             self.console.print(
-                Text(f"epoch {epoch}/{self._epochs}  {_pairs(line)}  lr {line['lr']:.3g}{speed}"),
+                Text(
+                    f"epoch {epoch}/{self._epochs}  {'  '.join(_pairs(line))}"
+                    f"  lr {line['lr']:.3g}{speed}"
+                ),
                 soft_wrap=True,
             )
 
-    def _show(self, step: int, epoch: int, minibatch: str, lr: float) -> None:
+    def _show(self, step: int, epoch: int, lr: float, minibatch: str = "") -> None:
+        """Redraws the live line, always one line: a narrow terminal gets fewer figures."""
         assert self._progress is not None
         seconds = time.perf_counter() - self._start
-        speed = step * self._samples_per_step / seconds if seconds > 0 else 0.0
-        left = seconds / step * (self._epochs * self._steps_per_epoch - step) if step else 0.0
-        figures = "  ".join(part for part in (minibatch, _pairs(self._line)) if part)
-        self._progress.update(
-            self._task,
-            completed=step,
-            description=f"epoch {epoch}/{self._epochs}",
-            figures=f"{figures}  lr {lr:.3g}  {speed:,.0f} samples/s  {_clock(left)} left",
-        )
+        num_steps = self._epochs * self._steps_per_epoch
+        figures = _pairs(self._line)
+        if 0 < step < num_steps:
+            figures.append(f"{_clock(seconds / step * (num_steps - step))} left")
+        figures.append(f"lr {lr:.3g}")
+        if step and seconds > 0:
+            figures.append(f"{_thousands(step * self._samples_per_step / seconds)} samples/s")
+        if minibatch:
+            figures.append(minibatch)
+        description = f"epoch {epoch}/{self._epochs}"
+        room = self.console.width - len(description) - 2
+        while figures and len("  ".join(figures)) > room - MIN_BAR:
+            figures.pop()
+        text = "  ".join(figures)
+        self._bar.bar_width = max(MIN_BAR, min(MAX_BAR, room - len(text)))
+        self._progress.update(self._task, completed=step, description=description, figures=text)
 
     def stop(self) -> None:
         """The live line ends; safe to call more than once."""
@@ -144,20 +169,22 @@ class Terminal:
         names = list(dict.fromkeys(name.partition("/")[0] for name in metrics if "/" in name))
         splits = ("train", "val", "test")
         names = [n for n in names if any(metrics.get(f"{n}/{s}") is not None for s in splits)]
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = _table()
         table.add_column("")
         for split in ("train", "validation", "test"):
             table.add_column(split, justify="right")
         for name in names:
             values = [metrics.get(f"{name}/{split}") for split in splits]
-            table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
+            table.add_row(
+                _literal(name), *("–" if value is None else _figure(value) for value in values)
+            )
         self.console.print()
-        self.console.print(
-            Text(headline, style="bold green" if good else "bold red"), soft_wrap=True
-        )
+        self.console.print(_literal(headline, "bold green" if good else "bold red"), soft_wrap=True)
+        self.console.print()
         self.console.print(table)
+        self.console.print()
         for name, value in files.items():
-            self.console.print(Text(f"{name:<12} {value}"), soft_wrap=True)
+            self.console.print(_literal(f"{name:<12} {value}"), soft_wrap=True)
 
 
 def display_path(path: Path) -> str:
@@ -168,15 +195,55 @@ def display_path(path: Path) -> str:
         return str(path)
 
 
-def _pairs(line: Mapping[str, float | None]) -> str:
-    """`loss 0.12/0.15` (train/val) for each metric that the line has."""
+def _table() -> Table:
+    return Table(
+        box=box.HORIZONTALS,
+        show_edge=False,
+        pad_edge=False,
+        header_style="dim",
+        border_style="dim",
+    )
+
+
+def _literal(text: str, style: str = "") -> Text:
+    """The text as it stands, with what a terminal would obey or hide written out.
+
+    >>> _literal("[red]a\\x1b[2Jb").plain
+    '[red]a\\\\x1b[2Jb'
+    """
+    shown = (
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+    return Text("".join(shown), style=style)
+
+
+def _pairs(line: Mapping[str, float | None]) -> list[str]:
+    """`loss 0.12/0.15` (training/validation) for each metric shown that the line has."""
     parts = []
     for name in SHOWN:
         values = [line.get(f"{name}/{split}") for split in ("train", "val")]
-        present = [f"{value:.4f}" for value in values if value is not None]
+        present = [_figure(value) for value in values if value is not None]
         if present:
-            parts.append(f"{name} {' / '.join(present)}")
-    return "  ".join(parts)
+            parts.append(f"{name} {'/'.join(present)}")
+    return parts
+
+
+def _figure(value: float) -> str:
+    """A metric with four decimals, or four digits where there would be too many before the point.
+
+    >>> _figure(0.95), _figure(47840143343616.0)
+    ('0.9500', '4.784e+13')
+    """
+    return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def _thousands(value: float) -> str:
+    """A rate, short enough for the live line.
+
+    >>> _thousands(950), _thousands(45210), _thousands(3.2e6)
+    ('950', '45k', '3,200k')
+    """
+    return f"{value:,.0f}" if value < 10_000 else f"{value / 1000:,.0f}k"
 
 
 def _short(value: Any) -> str:

@@ -23,7 +23,7 @@ from dlrun.check import SPLIT_KEYS, check
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split
 from dlrun.debugging import profiling, shorten
-from dlrun.describe import config_tree, describe_task, flat_hparams, stored_data
+from dlrun.describe import config_tree, describe_task, flat_hparams, model_text, stored_data
 from dlrun.device import Compute, describe, open_device
 from dlrun.errors import UserError
 from dlrun.loop import (
@@ -278,8 +278,7 @@ def introduce(
         seed=settings.seed, device=describe(compute.device), parameters=total, hparams=hparams
     )
     log.checkpoint_extra = stored_data(data)
-    layers = "\n".join(f"{r.name}  {r.type}  {r.output_shape}  {r.parameters:,}" for r in rows)
-    log.start(OmegaConf.to_yaml(config), f"{layers}\ntotal {total:,}", hparams)
+    log.start(OmegaConf.to_yaml(config, resolve=True), model_text(rows, total), hparams)
     log.terminal.config(display_path(log.run_dir), config_tree(settings, choices, loss_name))
     log.terminal.data(
         {
@@ -302,7 +301,7 @@ def draw(log: RunLog, fitted: Fitted, data: Splits, model: nn.Module, compute: C
     step = fitted.steps
     log.figure("learning_curves", figures.learning_curves(fitted.history, fitted.best_epoch), step)
     if len(data.in_shape) == 3:
-        images = take(data.train.inputs, torch.arange(min(25, len(data.train)))).cpu()
+        images = take(data.train.inputs, torch.arange(min(28, len(data.train)))).cpu()
         if data.input_scaling is not None:
             images = data.input_scaling.undo(images)
         labels = [data.classes[int(k)] for k in data.train.targets[: len(images)]]

@@ -1,0 +1,74 @@
+"""Every command of the README runs, as it stands there or cut short."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from PIL import Image
+from test_choices import write_idx
+
+README = Path(__file__).parent.parent / "README.md"
+SHORT = ("debug.max_epochs=1", "debug.max_batches=2", "figures=false", "device.threads=1")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(), flags=re.DOTALL)
+LINES = [
+    line.partition(" #")[0].strip()
+    for language, block in BLOCKS
+    if language in ("bash", "console")
+    for line in block.replace("\\\n", " ").splitlines()
+]
+COMMANDS = sorted({line for line in LINES if line.startswith("dlrun ")})
+# Checked elsewhere: by .ci/run (set-up), by tests/readme/make_pictures.py (TensorBoard).
+ELSEWHERE = ("python3 -m venv", "tensorboard ", "pip install", "python tests/", "pytest", "eval ")
+
+
+def test_every_line_is_known() -> None:
+    assert len(COMMANDS) >= 10
+    for line in LINES:
+        assert not line or line.startswith(("#", "dlrun ", *ELSEWHERE)), line
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(line: str, dlrun: Command, tmp_path: Path) -> None:
+    for name in ("MNIST", "FashionMNIST"):
+        write_idx(tmp_path / "data" / name / "raw")
+    rows = "".join(f"{i},{i % 7},{i * 0.37:.2f}\n" for i in range(60))
+    (tmp_path / "houses.csv").write_text("rooms,age,price\n" + rows)
+    for label in ("cats", "dogs"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(12):
+            Image.new("L", (9, 7), index).save(tmp_path / "photos" / label / f"{index}.png")
+    for path, text in own_files().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    words = shlex.split(line)[1:]
+    trains = words[0] not in ("doctor",) and not any(word.startswith("--") for word in words)
+    done = dlrun(*words, *(SHORT if trains else ()), DLRUN_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+
+
+def own_files() -> dict[str, str]:
+    """The files that the README shows, by the path in their first line."""
+    files = {}
+    for language, block in BLOCKS:
+        if language in ("python", "yaml") and (found := re.match(r"# (\S+\.\w+)\n", block)):
+            files[found[1]] = block
+    return files
+
+
+def test_python_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = (block for language, block in BLOCKS if "from dlrun import run" in block)
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_group_table_names_every_choice() -> None:
+    from test_choices import CHOICES
+
+    text = README.read_text()
+    for group, name in CHOICES:
+        row = re.search(rf"^\| `{group}` \|(.*)$", text, flags=re.MULTILINE)
+        assert row is not None, group
+        assert f"`{name}`" in row[1], f"{group}={name}"

@@ -1,0 +1,173 @@
+"""What a person sees, on a terminal and in a file that output is sent to."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from dlrun.models.summary import LayerRow
+from dlrun.terminal import Terminal
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # what moves the cursor or colours
+
+
+def open_terminal(*, live: bool, width: int = 100, quiet: bool = False) -> Terminal:
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=live,
+        width=width,
+        quiet=quiet,
+        color_system="truecolor" if live else None,
+        highlight=False,
+        legacy_windows=False,
+        _environ={"TERM": "xterm-256color"},
+    )
+    return Terminal(quiet=quiet, console=console)
+
+
+def output(terminal: Terminal) -> str:
+    file = terminal.console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def epoch_line(epoch: int, **others: float | None) -> dict[str, float | None]:
+    line: dict[str, float | None] = {"epoch": epoch, "step": 10 * epoch}
+    line |= {"loss/train": 0.5, "loss/val": 0.625, "accuracy/train": 0.75, "accuracy/val": 0.5}
+    return line | {"lr": 0.001, "time/epoch": 0.5 if epoch else None, "time/total": 0.5} | others
+
+
+def show_all(terminal: Terminal) -> None:
+    terminal.config("outputs/run", {"model": ("mlp", {"hidden": [256]}), "run": ("", {"seed": 0})})
+    terminal.data({"task": "2 classes: a, b"}, ["two images cannot be read"])
+    terminal.model([LayerRow("out", "Linear", (10,), 1210, 1210)], 1210, 1210)
+    terminal.start(2, 10, 640)
+    for epoch in range(3):
+        terminal.epoch(epoch_line(epoch))
+        terminal.minibatch(10 * epoch + 5, 0.4, 0.001)
+    terminal.stop()
+    metrics = {"loss/train": 0.5, "loss/val": 0.625, "loss/test": None, "lr": 0.001}
+    terminal.result("completed: 2 epochs", metrics, {"run": "outputs/run"}, good=True)
+
+
+def test_without_a_terminal_every_epoch_is_a_line() -> None:
+    terminal = open_terminal(live=False)
+    show_all(terminal)
+    text = output(terminal)
+    assert not ESCAPE.search(text)
+    assert "\r" not in text
+    assert [line for line in text.splitlines() if line.startswith("epoch ")] == [
+        "epoch 0/2  loss 0.5000/0.6250  accuracy 0.7500/0.5000  lr 0.001",
+        "epoch 1/2  loss 0.5000/0.6250  accuracy 0.7500/0.5000  lr 0.001  0.50 s  1,280 samples/s",
+        "epoch 2/2  loss 0.5000/0.6250  accuracy 0.7500/0.5000  lr 0.001  0.50 s  1,280 samples/s",
+    ]
+    assert "figures of an epoch: training/validation" in text
+
+
+def test_without_a_terminal_the_rest_is_plain_text() -> None:
+    terminal = open_terminal(live=False)
+    show_all(terminal)
+    lines = [line.rstrip() for line in output(terminal).splitlines()]
+    assert lines[:3] == ["outputs/run", "├── model  mlp  hidden=[256]", "└── run    seed=0"]
+    assert "note: two images cannot be read" in lines
+    assert "out     Linear   (N, 10)             1,210" in lines
+    assert "loss   0.5000       0.6250      –" in lines
+    assert lines[-1] == "run          outputs/run"
+
+
+def test_a_terminal_has_one_live_line() -> None:
+    terminal = open_terminal(live=True)
+    terminal.start(2, 10, 640)
+    terminal.epoch(epoch_line(0))
+    terminal.minibatch(5, 0.4, 0.001)
+    terminal.epoch(epoch_line(1))
+    terminal.minibatch(15, 0.375, 0.001)
+    assert terminal._progress is not None
+    figures = terminal._progress.tasks[0].fields["figures"]
+    assert figures.startswith("loss 0.5000/0.6250  accuracy 0.7500/0.5000  0:00 left  lr 0.001")
+    assert terminal._progress.tasks[0].description == "epoch 2/2"
+    assert (terminal._progress.tasks[0].completed, terminal._progress.tasks[0].total) == (15, 20)
+    terminal.epoch(epoch_line(2))
+    terminal.stop()
+    terminal.stop()  # twice does no harm
+    text = output(terminal)
+    assert "\x1b[2K" in text  # the line is cleared and drawn again
+    last = ESCAPE.sub("", text.replace("\r", "\n")).strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"epoch 2/2 ━+ loss 0\.5000/0\.6250  accuracy 0\.7500/0\.5000"
+        r"  lr 0\.001  [\d,]+k? samples/s",
+        last,
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_the_live_line_fits_the_terminal(width: int) -> None:
+    terminal = open_terminal(live=True, width=width)
+    terminal.start(100, 10, 640)
+    for epoch in range(3):
+        terminal.epoch(epoch_line(epoch, **{"mae/train": 12.5, "mae/val": 1e9, "r2/val": -0.5}))
+        terminal.minibatch(10 * epoch + 5, 0.4, 0.001)
+    terminal.stop()
+    drawn = ESCAPE.sub("", output(terminal).replace("\r", "\n")).splitlines()
+    live = [line for line in drawn if line.startswith("epoch ")]
+    assert live
+    assert max(map(len, drawn)) <= width
+    assert "\x1b[1A" not in output(terminal)  # it never grew to a second line
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_quiet_prints_nothing(live: bool) -> None:
+    terminal = open_terminal(live=live, quiet=True)
+    show_all(terminal)
+    assert output(terminal) == ""
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("[red]x[/red]", "[red]x[/red]"),
+        ("[/]", "[/]"),
+        (":smile:", ":smile:"),
+        ("a\x1b[2J\x1b]0;title\x07b", r"a\x1b[2J\x1b]0;title\x07b"),
+        ("up\rdown\n", r"up\rdown\n"),
+        ("\u202edlrow", r"\u202edlrow"),
+        ("\udcff", r"\udcff"),
+        ("Щука 鮭", "Щука 鮭"),
+    ],
+)
+def test_names_are_shown_literally(live: bool, name: str, shown: str) -> None:
+    terminal = open_terminal(live=live, width=120)
+    shows: list[Callable[[], None]] = [
+        lambda: terminal.config(name, {name: (name, {name: name})}),
+        lambda: terminal.data({name: name}, [name]),
+        lambda: terminal.model([LayerRow(name, name, (1,), 0, 0)], 0, 0),
+        lambda: terminal.result(name, {"loss/val": 0.5}, {name: name}, good=True),
+    ]
+    for show, times in zip(shows, [5, 3, 2, 3], strict=True):
+        before = len(output(terminal))
+        show()
+        text = output(terminal)[before:]
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)  # colours are ours
+        assert plain.count(shown) == times
+        assert "\x1b" not in plain
+        assert "\x07" not in plain
+
+
+def test_large_numbers_stay_short() -> None:
+    terminal = open_terminal(live=False)
+    terminal.start(1, 10, 640)
+    terminal.epoch(epoch_line(1, **{"loss/train": 4.784e13, "loss/val": float("nan")}))
+    assert "loss 4.784e+13/nan" in output(terminal)
+
+
+def test_a_long_path_is_not_broken() -> None:
+    path = "outputs/" + 20 * "sweep/"
+    terminal = open_terminal(live=False, width=40)
+    terminal.config(path, {"model": ("mlp", {})})
+    terminal.result("completed", {}, {"run": path}, good=True)
+    assert output(terminal).count(path) == 2
