@@ -96,6 +96,8 @@ def _ranges(settings: Any, prefix: str) -> list[str]:
         key = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
             faults += _ranges(value, f"{key}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            faults.append(f"{key}={value}: expected a finite number")
         elif value is not None and field.metadata:
             faults += _range(key, value, field.metadata)
     return faults
@@ -117,8 +119,7 @@ def _range(key: str, value: Any, metadata: Mapping[str, Any]) -> list[str]:
     limits = [
         (sign, metadata[name], met) for name, (sign, met) in _COMPARE.items() if name in metadata
     ]
-    # A NaN meets no limit; infinity is no setting.
-    if all(met(value, limit) for _, limit, met in limits) and math.isfinite(value):
+    if all(met(value, limit) for _, limit, met in limits):
         return []
     accepted = " and ".join(f"{sign} {limit:g}" for sign, limit, _ in limits)
     return [

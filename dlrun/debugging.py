@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 
 from dlrun import schema
+from dlrun.batches import resolve_batch_size, take
 from dlrun.datasets import Split, Splits
-from dlrun.loop import resolve_batch_size, take
 from dlrun.randomness import stream
 from dlrun.runlog import RunLog
 

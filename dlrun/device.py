@@ -95,6 +95,8 @@ def set_deterministic(on: bool, device: torch.device) -> None:
         torch.backends.cudnn.benchmark = not on
     # warn_only: an operation without a deterministic form is reported, not forbidden.
     torch.use_deterministic_algorithms(on, warn_only=True)
+    # Filling new memory finds code that reads it too early; it repeats nothing and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def describe(device: torch.device) -> str:

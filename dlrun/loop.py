@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from dlrun import schema
-from dlrun.datasets.splits import Inputs, Split, Splits
+from dlrun.batches import batch_slices, take
+from dlrun.datasets.splits import Splits
 from dlrun.device import Compute
+from dlrun.evaluation import Criterion, Line, evaluate
 from dlrun.losses import l1_penalty
 from dlrun.metrics import Meter
 from dlrun.randomness import stream
@@ -26,11 +29,7 @@ from dlrun.stopping import (
     require_metric,
 )
 
-Criterion = Callable[[Tensor, Tensor], Tensor]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-Line = dict[str, float | None]
-
-EVALUATION_BATCH = 1024  # samples; only memory depends on it
 
 
 class Log(Protocol):
@@ -42,7 +41,7 @@ class Log(Protocol):
 
     def checkpoint(self, state: dict[str, Any], *, best: bool) -> None: ...
 
-    def step_profiler(self) -> None: ...
+    def step(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,26 @@ class Fitted:
     seconds: float = 0.0
 
 
+@dataclass
+class Training:
+    """A run under way: what trains, on what, how, and where it stands.
+
+    slices: of one pass over the training split. start: on time.perf_counter's clock.
+    """
+
+    model: nn.Module
+    parameters: list[nn.Parameter]  # those that get a gradient
+    optimizer: torch.optim.Optimizer
+    data: Splits
+    recipe: Recipe
+    compute: Compute
+    log: Log
+    slices: list[slice]
+    schedule: Schedule
+    start: float
+    fitted: Fitted
+
+
 def fit(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -98,36 +117,37 @@ def fit(
     The model is left with its last weights. Each epoch is told to `log` as it ends.
     """
     slices = batch_slices(len(data.train), recipe.batch_size)
-    num_steps = recipe.epochs * len(slices)
-    if recipe.stopping.max_steps is not None:
-        num_steps = min(num_steps, recipe.stopping.max_steps)
-    schedule = Schedule(recipe.scheduler, optimizer, num_steps, len(slices))
+    num_steps = min(recipe.epochs * len(slices), recipe.stopping.max_steps or sys.maxsize)
     early_stopping = EarlyStopping.from_knobs(recipe.regularization, recipe.monitor)
     fitted = Fitted()
     start = time.perf_counter()
-
-    line = untrained_line(model, data, recipe, compute) | {"lr": schedule.lr}
-    initial_loss = line["loss/train"]
-    record_epoch(fitted, line, model, data, recipe)
-    log.epoch(line)
-    log.checkpoint(checkpoint_state(model, optimizer, fitted), best=True)
+    run = Training(
+        model=model,
+        parameters=[p for p in model.parameters() if p.requires_grad],
+        optimizer=optimizer,
+        data=data,
+        recipe=recipe,
+        compute=compute,
+        log=log,
+        slices=slices,
+        schedule=Schedule(recipe.scheduler, optimizer, num_steps, len(slices)),
+        start=start,
+        fitted=fitted,
+    )
+    record_epoch(run, untrained_line(run))
+    initial_loss = fitted.history[0]["loss/train"]
 
     for epoch in range(1, recipe.epochs + 1):
-        epoch_start = time.perf_counter()
         before = flat_parameters(model) if recipe.stopping.min_update is not None else None
-        cut_short, figures = train_epoch(
-            model, optimizer, data, recipe, compute, log, schedule, slices, epoch, start, fitted
-        )
+        epoch_start = time.perf_counter()
+        cut_short, figures = train_epoch(run, epoch)
         compute.synchronize()
         fitted.seconds += time.perf_counter() - epoch_start
-        line = {"epoch": epoch, "step": fitted.steps, **figures}
-        line |= validation(model, data, recipe, compute)
+        line: Line = {"epoch": epoch, "step": fitted.steps, **figures, **validation(run)}
         now = time.perf_counter()
-        line |= {"lr": schedule.lr, "time/epoch": now - epoch_start, "time/total": now - start}
+        line |= {"lr": run.schedule.lr, "time/epoch": now - epoch_start, "time/total": now - start}
+        record_epoch(run, line)
 
-        best = record_epoch(fitted, line, model, data, recipe)
-        log.epoch(line)
-        log.checkpoint(checkpoint_state(model, optimizer, fitted), best=best)
         update = None if before is None else float((flat_parameters(model) - before).norm())
         stopped_by = cut_short or reached_threshold(
             recipe.stopping, line, update_norm=update, initial_loss=initial_loss
@@ -138,56 +158,42 @@ def fit(
         if stopped_by is not None:
             fitted.stopped_by = stopped_by
             break
-        schedule.after_epoch(line["loss/val"] if len(data.val) else line["loss/train"])
+        run.schedule.after_epoch(line["loss/val"] if len(data.val) else line["loss/train"])
     return fitted
 
 
-def train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Splits,
-    recipe: Recipe,
-    compute: Compute,
-    log: Log,
-    schedule: Schedule,
-    slices: Sequence[slice],
-    epoch: int,
-    start: float,
-    fitted: Fitted,
-) -> tuple[StoppedBy | None, Line]:
+def train_epoch(run: Training, epoch: int) -> tuple[StoppedBy | None, Line]:
     """One pass over the training split: what cut it short, if anything, and its figures.
 
     Loss and metrics are means over the pass as it went: with dropout and augmentation on, and
-    while the weights still moved. start: when training began, on time.perf_counter's clock.
+    while the weights still moved.
     """
-    model.train()
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    data, recipe, fitted, device = run.data, run.recipe, run.fitted, run.compute.device
     order = torch.randperm(len(data.train), generator=stream(recipe.seed, "order", epoch))
-    order = order.to(compute.device)
+    order = order.to(device)
     augment_generator = stream(recipe.seed, "augment", epoch)
     meter = Meter(data.task, data.target_scaling)
     grad_norms: list[Tensor] = []
     stopped_by: StoppedBy | None = None
 
-    for indices in slices:
-        schedule.before_step(fitted.steps)
+    run.model.train()
+    for indices in run.slices:
+        run.schedule.before_step(fitted.steps)
         # The order within the one batch of full-batch descent is immaterial: nothing is gathered.
-        index = order[indices] if len(slices) > 1 else None
-        inputs = take(data.train.inputs, index).to(compute.device, non_blocking=True)
-        targets = take(data.train.targets, index).to(compute.device, non_blocking=True)
+        index = order[indices] if len(run.slices) > 1 else None
+        inputs = take(data.train.inputs, index).to(device, non_blocking=True)
+        targets = take(data.train.targets, index).to(device, non_blocking=True)
         if recipe.augment is not None:
             inputs = recipe.augment(inputs, augment_generator)
 
-        logged = (fitted.steps + 1) % recipe.log_every_steps == 0 or indices is slices[-1]
-        outputs, loss, grad_norm = train_step(
-            model, optimizer, parameters, inputs, targets, recipe, compute, measure=logged
-        )
+        logged = (fitted.steps + 1) % recipe.log_every_steps == 0 or indices is run.slices[-1]
+        outputs, loss, grad_norm = train_step(run, inputs, targets, measure=logged)
         meter.add(outputs, targets, loss)
         fitted.steps += 1
         fitted.samples += len(targets)
-        log.step_profiler()
+        run.log.step()
 
-        stopped_by = out_of_budget(recipe.stopping, fitted.steps, start)
+        stopped_by = out_of_budget(recipe.stopping, fitted.steps, run.start)
         if logged and grad_norm is not None:
             grad_norms.append(grad_norm)
         if logged or stopped_by is not None:
@@ -195,7 +201,7 @@ def train_epoch(
             if not bool(torch.isfinite(losses).all()):
                 stopped_by = "divergence"
                 break
-            log.minibatch(fitted.steps, float(losses[-1]), schedule.lr)
+            run.log.minibatch(fitted.steps, float(losses[-1]), run.schedule.lr)
         if stopped_by is not None:
             break
 
@@ -205,32 +211,25 @@ def train_epoch(
 
 
 def train_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    parameters: list[nn.Parameter],
-    inputs: Tensor,
-    targets: Tensor,
-    recipe: Recipe,
-    compute: Compute,
-    *,
-    measure: bool,
+    run: Training, inputs: Tensor, targets: Tensor, *, measure: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Outputs (B, K) and loss () before one update, and the gradient's norm () if measured.
 
     The loss is that of the data alone; what the update descends has the L1 penalty added.
     """
+    optimizer, parameters = run.optimizer, run.parameters
+    recipe, scaler = run.recipe, run.compute.scaler
     seen: tuple[Tensor, Tensor] | None = None
-    l1, max_grad_norm = recipe.regularization.l1, recipe.regularization.max_grad_norm
-    scaler = compute.scaler
 
     def forward_backward() -> Tensor:
         nonlocal seen
         optimizer.zero_grad(set_to_none=True)
-        with compute.autocast():
-            outputs = model(inputs)
+        with run.compute.autocast():
+            outputs = run.model(inputs)
             loss = recipe.criterion(outputs, targets)
         if seen is None:  # L-BFGS comes back for more
             seen = outputs.detach(), loss.detach()
+        l1 = recipe.regularization.l1
         objective = loss + l1_penalty(parameters, l1) if l1 > 0 else loss
         (objective if scaler is None else scaler.scale(objective)).backward()  # type: ignore[no-untyped-call]
         return objective
@@ -244,8 +243,8 @@ def train_step(
         forward_backward()
         if scaler is not None:
             scaler.unscale_(optimizer)
-        if max_grad_norm is not None:
-            grad_norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        if recipe.regularization.max_grad_norm is not None:
+            grad_norm = nn.utils.clip_grad_norm_(parameters, recipe.regularization.max_grad_norm)
         elif measure:  # before the step: some optimizers add weight decay to the gradient in place
             grad_norm = gradient_norm(parameters)
         if scaler is None:
@@ -257,43 +256,53 @@ def train_step(
     return *seen, grad_norm
 
 
-def untrained_line(model: nn.Module, data: Splits, recipe: Recipe, compute: Compute) -> Line:
-    """The line of epoch 0: what the untrained network makes of training and validation split."""
-    train = evaluate(model, recipe.evaluation_criterion, data.train, data, compute)
+def untrained_line(run: Training) -> Line:
+    """The line of epoch 0: what the untrained network makes of training and validation split.
+
+    Raises UserError when the recipe goes by a metric that this run does not have.
+    """
+    recipe, data = run.recipe, run.data
+    train = evaluate(run.model, recipe.evaluation_criterion, data.train, data, run.compute)
     line: Line = {"epoch": 0, "step": 0}
     line |= {f"{name}/train": value for name, value in train.items()}
-    line |= validation(model, data, recipe, compute)
+    line |= validation(run)
     if len(data.val) or recipe.regularization.early_stopping_patience is not None:
         require_metric("monitor", recipe.monitor, line)
     if recipe.stopping.target_metric is not None:
         require_metric("stopping.target_metric", recipe.stopping.target_metric, line)
-    return line | {"lr": None, "grad_norm": None, "time/epoch": None, "time/total": 0.0}
+    return line | {
+        "lr": run.schedule.lr,
+        "grad_norm": None,
+        "time/epoch": None,
+        "time/total": 0.0,
+    }
 
 
-def validation(model: nn.Module, data: Splits, recipe: Recipe, compute: Compute) -> Line:
+def validation(run: Training) -> Line:
     """Loss and metrics over the validation split, as `loss/val` and so on."""
-    figures = evaluate(model, recipe.evaluation_criterion, data.val, data, compute)
+    criterion = run.recipe.evaluation_criterion
+    figures = evaluate(run.model, criterion, run.data.val, run.data, run.compute)
     return {f"{name}/val": value for name, value in figures.items()}
 
 
-def record_epoch(
-    fitted: Fitted, line: Line, model: nn.Module, data: Splits, recipe: Recipe
-) -> bool:
-    """Adds an epoch to the history; whether it is the best so far, and its weights are kept.
+def record_epoch(run: Training, line: Line) -> None:
+    """Adds an epoch to history, log and checkpoint; keeps its weights if it is the best so far.
 
     Any sound epoch beats epoch 0, the untrained network. Without a validation split the latest
     sound epoch counts as the best.
     """
-    fitted.history.append(line)
-    monitor = recipe.monitor if len(data.val) else "loss/train"
-    value = line.get(monitor)
-    than = fitted.best_value if fitted.best_epoch > 0 else None
+    fitted, validated = run.fitted, len(run.data.val) > 0
+    monitor = run.recipe.monitor if validated else "loss/train"
+    value, than = line.get(monitor), fitted.best_value if fitted.best_epoch > 0 else None
     sound = value is not None and math.isfinite(value)
-    better = sound and (len(data.val) == 0 or is_better(monitor, value, than))  # type: ignore[arg-type]
-    if better or not fitted.best_state:
+    first = not fitted.history
+    best = first or (sound and (not validated or is_better(monitor, value or 0.0, than)))
+    fitted.history.append(line)
+    if best:
         fitted.best_epoch, fitted.best_value = int(line["epoch"] or 0), value
-        fitted.best_state = copy_state(model)
-    return better
+        fitted.best_state = copy_state(run.model)
+    run.log.epoch(line)
+    run.log.checkpoint(checkpoint_state(run), best=best)
 
 
 def out_of_budget(stopping: schema.Stopping, steps: int, start: float) -> StoppedBy | None:
@@ -305,72 +314,14 @@ def out_of_budget(stopping: schema.Stopping, steps: int, start: float) -> Stoppe
     return None
 
 
-def checkpoint_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, fitted: Fitted
-) -> dict[str, Any]:
-    """What a checkpoint holds of a training run, for torch.save."""
+def checkpoint_state(run: Training) -> dict[str, Any]:
+    """What a checkpoint holds of a run under way, for torch.save."""
     return {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "epoch": len(fitted.history) - 1,
-        "step": fitted.steps,
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "epoch": len(run.fitted.history) - 1,
+        "step": run.fitted.steps,
     }
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, criterion: Criterion, split: Split, data: Splits, compute: Compute
-) -> Line:
-    """Loss and metrics over one split by name, without the split's name; None for an empty one."""
-    meter = Meter(data.task, data.target_scaling)
-    for outputs, targets in predict(model, split, compute):
-        meter.add(outputs, targets, criterion(outputs, targets))
-    return meter.result()
-
-
-@torch.no_grad()
-def predict(model: nn.Module, split: Split, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
-    """Outputs (B, K) in float32 and targets of one split, batch by batch, in evaluation mode."""
-    model.eval()
-    for start in range(0, len(split), EVALUATION_BATCH):
-        end = min(start + EVALUATION_BATCH, len(split))
-        if isinstance(split.inputs, Tensor):
-            inputs = split.inputs[start:end]
-        else:
-            inputs = split.inputs[torch.arange(start, end)]
-        with compute.autocast():
-            outputs = model(inputs.to(compute.device))
-        yield outputs.float(), split.targets[start:end].to(compute.device)
-
-
-def batch_slices(num_samples: int, batch_size: int) -> list[slice]:
-    """Slices of one pass. A last batch of a single sample joins the one before it, since batch
-    normalisation has nothing to normalise over in a batch of one.
-
-    >>> batch_slices(9, 4), batch_slices(10, 4)[-1]
-    ([slice(0, 4, None), slice(4, 9, None)], slice(8, 10, None))
-    """
-    starts = list(range(0, num_samples, batch_size))
-    if batch_size > 1 and len(starts) > 1 and num_samples - starts[-1] == 1:
-        starts.pop()
-    ends = [*starts[1:], num_samples]
-    return [slice(start, end) for start, end in zip(starts, ends, strict=True)]
-
-
-def resolve_batch_size(batch_size: int | str, num_samples: int) -> int:
-    """Samples a step: `full` is all of them, and no batch is larger than the training split.
-
-    >>> resolve_batch_size("full", 500), resolve_batch_size(64, 500), resolve_batch_size(64, 10)
-    (500, 64, 10)
-    """
-    return num_samples if isinstance(batch_size, str) else min(batch_size, num_samples)
-
-
-def take(values: Inputs, index: Tensor | None) -> Tensor:
-    """The rows of `values` at `index`, or all of them."""
-    if isinstance(values, Tensor):
-        return values if index is None else values.index_select(0, index.to(values.device))
-    return values[torch.arange(len(values)) if index is None else index.cpu()]
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

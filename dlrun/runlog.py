@@ -126,7 +126,7 @@ class RunLog:
         self.writer.add_scalar("loss/minibatch", loss, step)
         self.terminal.minibatch(step, loss, lr)
 
-    def step_profiler(self) -> None:
+    def step(self) -> None:
         """One optimizer step is done."""
         if not self._first_step_seen:
             self._first_step_seen = True

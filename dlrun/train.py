@@ -19,6 +19,7 @@ from torch import nn
 
 from dlrun import losses, optimizers, schema
 from dlrun.augment import shift_and_rotate
+from dlrun.batches import batch_slices, resolve_batch_size, take
 from dlrun.check import SPLIT_KEYS, check
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split
@@ -26,18 +27,8 @@ from dlrun.debugging import profiling, shorten
 from dlrun.describe import config_tree, describe_task, flat_hparams, model_text, stored_data
 from dlrun.device import Compute, describe, open_device
 from dlrun.errors import UserError
-from dlrun.loop import (
-    Augment,
-    Fitted,
-    Line,
-    Recipe,
-    batch_slices,
-    evaluate,
-    fit,
-    predict,
-    resolve_batch_size,
-    take,
-)
+from dlrun.evaluation import Line, evaluate, predict
+from dlrun.loop import Augment, Fitted, Recipe, fit
 from dlrun.metrics import predicted_classes
 from dlrun.models.summary import summarize
 from dlrun.randomness import stream_seed
@@ -111,6 +102,7 @@ def train(
                 device=compute.device,
             )
             batch_size = resolve_batch_size(settings.batch_size, len(data.train))
+            check_batch_norm(model, batch_size)
             introduce(log, config, settings, choices, data, model, loss_name, batch_size, compute)
             recipe = build_recipe(settings, data, loss_name, batch_size)
             with profiling(log, on=settings.debug.profile):
@@ -130,14 +122,16 @@ def load_data(settings: schema.Config) -> Splits:
     options = {key: node.pop(key) for key in SPLIT_KEYS if key in node}
     source = instantiate({"_convert_": "all", **node})
     loaded = source(data_dir=data_root(settings.data_dir), seed=settings.seed)
-    if isinstance(loaded, Splits):
-        return loaded
     if isinstance(loaded, Samples):
-        return split(loaded, seed=settings.seed, **options)
-    raise UserError(
-        f"dataset._target_={node['_target_']}: expected Samples or Splits from dlrun.datasets, "
-        f"got {type(loaded).__name__}"
-    )
+        loaded = split(loaded, seed=settings.seed, **options)
+    if not isinstance(loaded, Splits):
+        raise UserError(
+            f"dataset._target_={node['_target_']}: expected Samples or Splits from dlrun.datasets, "
+            f"got {type(loaded).__name__}"
+        )
+    if len(loaded.train) == 0:
+        raise UserError("dataset: the training split is empty, expected at least one sample")
+    return loaded
 
 
 def build_model(
@@ -159,14 +153,32 @@ def build_model(
 def check_output(model: nn.Module, data: Splits, out_features: int, compute: Compute) -> None:
     """Raises UserError when a model of the user's does not give outputs (N, out_features)."""
     example = take(data.train.inputs, torch.arange(min(2, len(data.train))))
+    example = example.to(compute.device)
+    version = example._version  # counts changes in place
     model.eval()
     with torch.no_grad():
-        outputs = model(example.to(compute.device))
+        outputs = model(example)
+    if example._version != version:
+        raise UserError(
+            "model: changes its inputs in place, which would spoil the data for later epochs "
+            "(type inplace=False in its first layer)"
+        )
     expected = (len(example), out_features)
     if tuple(outputs.shape) != expected:
         raise UserError(
             f"model: gives outputs of shape {tuple(outputs.shape)} for {len(example)} samples, "
             f"expected {expected}: one row a sample, out_features={out_features} columns"
+        )
+
+
+def check_batch_norm(model: nn.Module, batch_size: int) -> None:
+    """Raises UserError when batch normalisation would have one sample to normalise over."""
+    if batch_size == 1 and any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()
+    ):
+        raise UserError(
+            "batch_size=1: batch normalisation needs at least 2 samples in a batch "
+            "(for example batch_size=32)"
         )
 
 

@@ -51,7 +51,9 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
     "model._target_=math.pi": ("model._target_=math.pi", "not callable"),
     "regularization.dropout=1.5": ("regularization.dropout=1.5", "< 1", "0.5"),
     "regularization.l1=-1": ("regularization.l1=-1", ">= 0"),
-    "regularization.dropout=inf": ("regularization.dropout=inf", "< 1"),
+    "regularization.dropout=inf": ("regularization.dropout=inf", "finite"),
+    "stopping=target stopping.target_value=nan": ("stopping.target_value=nan", "finite"),
+    "regularization=batch_norm batch_size=1": ("batch_size=1", "batch_size=32"),
     "model=linear regularization=dropout": ("model=linear does not use it", "model=mlp"),
     "dataset=digits model=torchvision regularization=batch_norm": (
         "model=torchvision does not use it",
@@ -185,6 +187,15 @@ def _own_model(body: str) -> Callable[[Path], list[str]]:
     return prepare
 
 
+CHANGES_INPUTS = (
+    "import torch\n"
+    "class Net(torch.nn.Module):\n"
+    "    def __init__(self, in_shape, out_features):\n"
+    "        super().__init__()\n"
+    "        self.layer = torch.nn.Linear(784, out_features)\n"
+    "    def forward(self, x):\n"
+    "        return self.layer(x.relu_().flatten(1))\n"
+)
 ROWS = "".join(f"{i},{i % 7},{i * 0.37:.2f}\n" for i in range(40))
 
 BAD_FILES: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
@@ -216,6 +227,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
     "images of one class": (_images(cats=12), ("one class", "photos")),
     "images none": (_images(cats=0, dogs=0), ("photos",)),
     "images unreadable": (_unreadable_images, ("photos",)),
+    "model that changes its inputs": (_own_model(CHANGES_INPUTS), ("in place", "inplace=False")),
     "model with wrong output": (
         _own_model(
             "import torch\n"

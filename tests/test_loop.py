@@ -19,11 +19,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlrun import loop, schema
+from dlrun import evaluation, loop, schema
+from dlrun.batches import batch_slices, take
 from dlrun.datasets import Samples, Scaling, Split, Splits, Streamed, split
 from dlrun.device import Compute, open_device
 from dlrun.errors import UserError
-from dlrun.loop import Fitted, Line, Recipe, batch_slices, evaluate, fit, predict, take
+from dlrun.evaluation import Line, evaluate, predict
+from dlrun.loop import Fitted, Recipe, fit
 from dlrun.losses import loss_function
 
 CPU = Compute(torch.device("cpu"))
@@ -61,7 +63,7 @@ class Recorded:
         assert set(state) == {"model", "optimizer", "epoch", "step"}
         self.checkpoints.append((state["epoch"], state["step"], best))
 
-    def step_profiler(self) -> None:
+    def step(self) -> None:
         self.steps += 1
 
 
@@ -701,7 +703,7 @@ def test_buffers_belong_to_the_best_state():
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_evaluation_goes_through_a_split_in_order_and_in_parts(lazy, monkeypatch):
-    monkeypatch.setattr(loop, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 4)
     x = torch.arange(10, dtype=torch.float32)[:, None]
     inputs = Listed(x) if lazy else x
     parts = list(predict(line_through_zero(2.0), part(inputs, 3 * x), CPU))
