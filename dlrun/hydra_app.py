@@ -6,14 +6,16 @@ tracebacks, and lets two runs of one second share a directory; so its parts are 
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import hydra
 import hydra.version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
@@ -28,8 +30,10 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import dlrun
 from dlrun.compose_errors import CONFIG_ERRORS, USER_PROVIDER, explain
 from dlrun.errors import UserError
+from dlrun.help import help_text
 from dlrun.run_dirs import register_resolvers
 from dlrun.schema import GROUPS, Config
 
@@ -45,17 +49,22 @@ DIVERGED = (
 
 def run_hydra(words: Sequence[str]) -> int:
     """Exit code of `dlrun WORDS`: Hydra's flags (--help, --cfg, -m, …) or a run."""
-    # The user's own modules, `_target_: mynet.Net`, lie in the directory they run from.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    parser = get_args_parser()
-    parser.prog = "dlrun"
+    make_own_modules_importable()
+    parser = flag_parser()
     args = parser.parse_intermixed_args(list(words))
+    if args.experimental_rerun is not None:
+        raise UserError(
+            "--experimental-rerun: reads a pickle, which can run anybody's code "
+            "(type dlrun with the overrides that stand in RUN/.hydra/overrides.yaml)"
+        )
     overrides: list[str] = args.overrides
-    with hydra_session(args.config_dir) as app, readable_errors(app, overrides):
+    with (
+        hydra_session(args.config_path, args.config_dir) as app,
+        readable_errors(app, overrides),
+    ):
         config_name = args.config_name or CONFIG_NAME
         if args.help:
-            app.app_help(config_name, parser, args)
+            print(help_text(app.config_loader, parser), end="")
         elif args.hydra_help:
             app.hydra_help(config_name, parser, args)
         elif args.cfg:
@@ -74,15 +83,32 @@ def run_hydra(words: Sequence[str]) -> int:
     return 0
 
 
+def flag_parser() -> argparse.ArgumentParser:
+    """Hydra's parser of flags, with dlrun's name and version, and errors of one line."""
+    parser = get_args_parser()
+    parser.prog = "dlrun"
+    for action in parser._actions:
+        if isinstance(action, argparse._VersionAction):
+            action.version = f"dlrun {dlrun.__version__} (Hydra {hydra.__version__})"
+            action.help = "Show the versions of dlrun and Hydra"
+        elif action.dest == "experimental_rerun":
+            action.help = None  # refused, see run_hydra
+
+    def error(message: str) -> NoReturn:
+        raise UserError(f"{message} (dlrun --help lists all flags)")
+
+    parser.error = error  # type: ignore[method-assign]
+    return parser
+
+
 def run_from_python(overrides: Sequence[str], settings: Mapping[str, Any]) -> Result:
     """The result of a run with these overrides and top-level settings."""
     from dlrun.cli import spell_out
 
     words = [spell_out(word) for word in overrides]
     words += [f"{spell_out(key)}={to_override(value)}" for key, value in settings.items()]
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    with hydra_session(None) as app, readable_errors(app, words):
+    make_own_modules_importable()
+    with hydra_session() as app, readable_errors(app, words):
         return run_once(app, CONFIG_NAME, words)
 
 
@@ -112,6 +138,12 @@ def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
     folder = Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent
     shown = os.path.relpath(folder)
     print(f"\n{len(jobs)} jobs in {shown}\nTensorBoard  tensorboard --logdir {shown}")
+
+
+def make_own_modules_importable() -> None:
+    """Puts the current directory on sys.path: `_target_: mynet.Net` means mynet.py there."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 def train_job(config: DictConfig) -> Result:
@@ -201,7 +233,7 @@ def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
 
 
 @contextmanager
-def hydra_session(config_dir: str | None) -> Iterator[Hydra]:
+def hydra_session(config_path: str | None = None, config_dir: str | None = None) -> Iterator[Hydra]:
     """A Hydra with dlrun's and the user's config folders; a Hydra of the caller's is put back."""
     saved = Singleton.get_state()
     root_logger = logging.getLogger()
@@ -211,7 +243,7 @@ def hydra_session(config_dir: str | None) -> Iterator[Hydra]:
     ConfigStore.instance().store(name="dlrun_schema", node=Config, provider="dlrun")
     register_resolvers()
     try:
-        yield Hydra.create_main_hydra2("dlrun", search_path(config_dir))
+        yield Hydra.create_main_hydra2("dlrun", search_path(config_path, config_dir))
     finally:
         Singleton.set_state(saved)
         for handler in [h for h in root_logger.handlers if h not in handlers]:
@@ -219,9 +251,11 @@ def hydra_session(config_dir: str | None) -> Iterator[Hydra]:
         root_logger.handlers, root_logger.level = handlers, level
 
 
-def search_path(config_dir: str | None) -> ConfigSearchPath:
-    """Packaged configs, then ./conf of the directory one runs from, then --config-dir."""
-    packaged = packaged_conf()
+def search_path(config_path: str | None, config_dir: str | None) -> ConfigSearchPath:
+    """dlrun's configs (or --config-path), ./conf of the directory one runs from, --config-dir."""
+    packaged = packaged_conf() if config_path is None else Path(config_path).absolute()
+    if not packaged.is_dir():
+        raise UserError(f"--config-path={config_path}: no such directory")
     path = create_config_search_path(str(packaged))
     own = Path("conf").absolute()
     extra = [own] if own.is_dir() and own.resolve() != packaged.resolve() else []

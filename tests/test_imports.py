@@ -13,7 +13,16 @@ PACKAGE = Path(dlrun.__file__).parent
 LAYERS = (
     ("errors", "randomness", "data_dir", "run_dirs", "schema"),
     ("datasets", "models", "optimizers", "losses", "augment", "figures"),
-    ("device", "stopping", "scheduler", "metrics", "checkpoint", "compose_errors", "terminal"),
+    (
+        "device",
+        "stopping",
+        "scheduler",
+        "metrics",
+        "checkpoint",
+        "compose_errors",
+        "help",
+        "terminal",
+    ),
     ("batches", "evaluation", "describe"),
     ("loop", "runlog"),
     ("debugging", "check"),
