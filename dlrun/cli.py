@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def run_verb(arguments: Sequence[str]) -> int:
         return doctor(rest)
     from dlrun.hydra_app import run_hydra
 
-    return run_hydra([spell_out(word) for word in rest])
+    return run_hydra(rest)
 
 
 def choose_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -66,17 +65,6 @@ def choose_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:
             f"{nearest(verb, VERBS) or ' (for example dlrun model=mlp optim=adam)'}"
         )
     return verb, list(arguments[1:])
-
-
-def spell_out(word: str) -> str:
-    """The override with `optim` written as `optimizer`, and `-q` as the setting that it means.
-
-    >>> spell_out("optim=adam"), spell_out("+optim.lr=1"), spell_out("optimism=1"), spell_out("-q")
-    ('optimizer=adam', '+optimizer.lr=1', 'optimism=1', 'quiet=true')
-    """
-    if word in ("-q", "--quiet"):
-        return "quiet=true"
-    return re.sub(r"^(\+\+|\+|~)?optim(?=[.=@]|$)", r"\1optimizer", word)
 
 
 def _first_line(error: Exception) -> str:

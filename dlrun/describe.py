@@ -30,7 +30,7 @@ def model_text(rows: Sequence[LayerRow], total: int) -> str:
 
 
 def config_tree(
-    settings: schema.Config, choices: Mapping[str, Any], loss_name: str
+    settings: schema.Config, choices: Mapping[str, Any]
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """Per group the choice and the values worth showing: what is on, not what is off."""
     tree: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -43,7 +43,7 @@ def config_tree(
         values = {
             k: v for k, v in vars(settled).items() if v != getattr(default, k) and k != "name"
         }
-        choice = loss_name if group == "loss" else _choice(choices, group)
+        choice = settings.loss.name if group == "loss" else _choice(choices, group)
         if group in ("regularization", "loss", "scheduler") or values:
             tree[group] = (choice, values)
     top = {"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": settings.seed}
@@ -52,7 +52,7 @@ def config_tree(
 
 
 def flat_hparams(
-    settings: schema.Config, choices: Mapping[str, Any], loss_name: str, batch_size: int
+    settings: schema.Config, choices: Mapping[str, Any], batch_size: int
 ) -> dict[str, Any]:
     """Hyper-parameters by name: the same flat set for every run, None where one does not apply."""
     optimizer, model, dataset = settings.optimizer, settings.model, settings.dataset
@@ -62,7 +62,7 @@ def flat_hparams(
     groups = ("model", "optimizer", "dataset", "regularization", "scheduler")
     return {
         **{group: _choice(choices, group) for group in groups},
-        "loss": loss_name,
+        "loss": settings.loss.name,
         "lr": optimizer.get("lr"),
         "momentum": optimizer.get("momentum"),
         "beta1": betas[0],

@@ -7,7 +7,6 @@ tracebacks, and lets two runs of one second share a directory; so its parts are 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,23 +18,20 @@ import hydra
 import hydra.version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import dlrun
-from dlrun.compose_errors import CONFIG_ERRORS, USER_PROVIDER, explain
 from dlrun.errors import UserError
 from dlrun.help import help_text
-from dlrun.run_dirs import register_resolvers
-from dlrun.schema import GROUPS, Config
+from dlrun.hydra_session import hydra_session, readable_errors
+from dlrun.overrides import spell_out, to_override
+from dlrun.schema import GROUPS
 
 if TYPE_CHECKING:
     from dlrun.train import Result
@@ -51,7 +47,7 @@ def run_hydra(words: Sequence[str]) -> int:
     """Exit code of `dlrun WORDS`: Hydra's flags (--help, --cfg, -m, …) or a run."""
     make_own_modules_importable()
     parser = flag_parser()
-    args = parser.parse_intermixed_args(list(words))
+    args = parser.parse_intermixed_args([spell_out(word) for word in words])
     if args.experimental_rerun is not None:
         raise UserError(
             "--experimental-rerun: reads a pickle, which can run anybody's code "
@@ -103,8 +99,6 @@ def flag_parser() -> argparse.ArgumentParser:
 
 def run_from_python(overrides: Sequence[str], settings: Mapping[str, Any]) -> Result:
     """The result of a run with these overrides and top-level settings."""
-    from dlrun.cli import spell_out
-
     words = [spell_out(word) for word in overrides]
     words += [f"{spell_out(key)}={to_override(value)}" for key, value in settings.items()]
     make_own_modules_importable()
@@ -232,95 +226,12 @@ def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
     print(text.replace("optimizer", "optim") if alias else text, end="")
 
 
-@contextmanager
-def hydra_session(config_path: str | None = None, config_dir: str | None = None) -> Iterator[Hydra]:
-    """A Hydra with dlrun's and the user's config folders; a Hydra of the caller's is put back."""
-    saved = Singleton.get_state()
-    root_logger = logging.getLogger()
-    handlers, level = list(root_logger.handlers), root_logger.level
-    GlobalHydra.instance().clear()
-    hydra.version.setbase("1.3")
-    ConfigStore.instance().store(name="dlrun_schema", node=Config, provider="dlrun")
-    register_resolvers()
-    try:
-        yield Hydra.create_main_hydra2("dlrun", search_path(config_path, config_dir))
-    finally:
-        Singleton.set_state(saved)
-        for handler in [h for h in root_logger.handlers if h not in handlers]:
-            handler.close()  # train.log of the last run
-        root_logger.handlers, root_logger.level = handlers, level
-
-
-def search_path(config_path: str | None, config_dir: str | None) -> ConfigSearchPath:
-    """dlrun's configs (or --config-path), ./conf of the directory one runs from, --config-dir."""
-    packaged = packaged_conf() if config_path is None else Path(config_path).absolute()
-    if not packaged.is_dir():
-        raise UserError(f"--config-path={config_path}: no such directory")
-    path = create_config_search_path(str(packaged))
-    own = Path("conf").absolute()
-    extra = [own] if own.is_dir() and own.resolve() != packaged.resolve() else []
-    if config_dir is not None:
-        extra.append(Path(config_dir).absolute())
-        if not extra[-1].is_dir():
-            raise UserError(f"--config-dir={config_dir}: no such directory")
-    for folder in extra:
-        for file in sorted(folder.rglob("*.yaml")):
-            name = file.relative_to(folder)
-            if (packaged / name).exists():
-                raise UserError(
-                    f"{file}: dlrun has a {name.with_suffix('')} of its own, which this would hide "
-                    f"(rename it, for example to my_{name.name})"
-                )
-        # Hydra wants the source of its schemas to be the last one.
-        path.prepend(USER_PROVIDER, f"file://{folder}", SearchPathQuery(provider="schema"))
-    return path
-
-
-def packaged_conf() -> Path:
-    """The folder of dlrun's own configs: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-@contextmanager
-def readable_errors(app: Hydra, overrides: list[str]) -> Iterator[None]:
-    """Turns what Hydra, OmegaConf and YAML raise about a config into a UserError of a line."""
-    if os.environ.get("HYDRA_FULL_ERROR"):
-        yield
-        return
-    try:
-        yield
-    except CONFIG_ERRORS as error:
-        raise UserError(explain(error, overrides, app.config_loader)) from error
-
-
 def without_hydra(config: DictConfig) -> DictConfig:
     """The config less Hydra's own node."""
     copy = config.copy()
     with _writable(copy):
         del copy["hydra"]
     return copy
-
-
-def to_override(value: Any) -> str:
-    """A Python value in Hydra's override grammar.
-
-    >>> to_override(None), to_override(True), to_override([1, "a b"]), to_override({"k": 0.5})
-    ('null', 'true', '[1,"a b"]', '{k:0.5}')
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(to_override(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{to_override(item)}' for key, item in value.items())}}}"
-    if isinstance(value, (str, Path)):
-        text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-        return text if text.isidentifier() else f'"{text}"'
-    return str(value)
 
 
 @contextmanager

@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from dlrun import losses, optimizers, schema
 from dlrun.augment import shift_and_rotate
-from dlrun.batches import batch_slices, resolve_batch_size, take
+from dlrun.batches import resolve_batch_size, take
 from dlrun.check import SPLIT_KEYS, check
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split
 from dlrun.debugging import profiling, shorten
-from dlrun.describe import config_tree, describe_task, flat_hparams, model_text, stored_data
-from dlrun.device import Compute, describe, open_device
+from dlrun.device import Compute, open_device
 from dlrun.errors import UserError
-from dlrun.evaluation import Line, evaluate, predict
+from dlrun.evaluation import Line, evaluate
 from dlrun.loop import Augment, Fitted, Recipe, fit
-from dlrun.metrics import predicted_classes
-from dlrun.models.summary import summarize
+from dlrun.presentation import draw, introduce
 from dlrun.randomness import stream_seed
 from dlrun.runlog import RunLog
 from dlrun.terminal import Terminal, display_path
@@ -93,18 +91,17 @@ def train(
         )
         with own_random_numbers(settings.seed, compute):
             data = to_device(shorten(load_data(settings), settings), compute)
-            loss_name = losses.resolve(settings.loss.name, data.task, len(data.classes))
-            model = build_model(settings, data, loss_name, compute)
+            settings.loss.name = losses.resolve(settings.loss.name, data.task, len(data.classes))
+            model = build_model(settings, data, compute)
             optimizer = optimizers.build(
                 instantiate({"_convert_": "all", **settings.optimizer}),
                 model,
                 weight_decay=settings.regularization.weight_decay,
                 device=compute.device,
             )
-            batch_size = resolve_batch_size(settings.batch_size, len(data.train))
-            check_batch_norm(model, batch_size)
-            introduce(log, config, settings, choices, data, model, loss_name, batch_size, compute)
-            recipe = build_recipe(settings, data, loss_name, batch_size)
+            recipe = build_recipe(settings, data)
+            check_batch_norm(model, recipe.batch_size)
+            introduce(log, config, settings, choices, data, model, recipe, compute)
             with profiling(log, on=settings.debug.profile):
                 fitted = fit(model, optimizer, data, recipe, compute, log)
             model.load_state_dict(fitted.best_state)
@@ -134,13 +131,11 @@ def load_data(settings: schema.Config) -> Splits:
     return loaded
 
 
-def build_model(
-    settings: schema.Config, data: Splits, loss_name: str, compute: Compute
-) -> nn.Module:
+def build_model(settings: schema.Config, data: Splits, compute: Compute) -> nn.Module:
     """The configured network on the device; its initial weights hang on the seed alone."""
     torch.manual_seed(stream_seed(settings.seed, "init"))
     factory = instantiate({"_convert_": "all", **settings.model})
-    out_features = losses.out_features(loss_name, data.task, len(data.classes))
+    out_features = losses.out_features(settings.loss.name, data.task, len(data.classes))
     model: nn.Module = factory(in_shape=data.in_shape, out_features=out_features)
     model.to(compute.device)
     check_output(model, data, out_features, compute)
@@ -182,17 +177,17 @@ def check_batch_norm(model: nn.Module, batch_size: int) -> None:
         )
 
 
-def build_recipe(settings: schema.Config, data: Splits, loss_name: str, batch_size: int) -> Recipe:
+def build_recipe(settings: schema.Config, data: Splits) -> Recipe:
     """How to train, from the closed settings."""
     loss_function = functools.partial(
-        losses.loss_function, loss_name, huber_delta=settings.loss.huber_delta
+        losses.loss_function, settings.loss.name, huber_delta=settings.loss.huber_delta
     )
     smoothing = settings.regularization.label_smoothing
     return Recipe(
         criterion=loss_function(label_smoothing=smoothing),
         evaluation_criterion=loss_function(),
         epochs=num_epochs(settings),
-        batch_size=batch_size,
+        batch_size=resolve_batch_size(settings.batch_size, len(data.train)),
         seed=settings.seed,
         monitor=resolve_monitor(settings.monitor, data),
         regularization=settings.regularization,
@@ -268,74 +263,6 @@ def own_random_numbers(seed: int, compute: Compute) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(stream_seed(seed, "init"))
         yield
-
-
-def introduce(
-    log: RunLog,
-    config: DictConfig,
-    settings: schema.Config,
-    choices: Mapping[str, Any],
-    data: Splits,
-    model: nn.Module,
-    loss_name: str,
-    batch_size: int,
-    compute: Compute,
-) -> None:
-    """Shows and records what is about to be trained: config, data, model, hyper-parameters."""
-    rows = summarize(model, data.in_shape)
-    total = sum(p.numel() for p in model.parameters())
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    hparams = flat_hparams(settings, choices, loss_name, batch_size)
-    log.update(
-        seed=settings.seed, device=describe(compute.device), parameters=total, hparams=hparams
-    )
-    log.checkpoint_extra = stored_data(data)
-    log.start(OmegaConf.to_yaml(config, resolve=True), model_text(rows, total), hparams)
-    log.terminal.config(display_path(log.run_dir), config_tree(settings, choices, loss_name))
-    log.terminal.data(
-        {
-            "data": f"{len(data.train):,} training, {len(data.val):,} validation, "
-            f"{len(data.test):,} test samples of shape {data.in_shape}",
-            "task": describe_task(data),
-            "device": f"{describe(compute.device)}, {settings.device.precision}",
-        },
-        data.notes,
-    )
-    log.terminal.model(rows, total, trainable)
-    steps = len(batch_slices(len(data.train), batch_size))
-    log.terminal.start(num_epochs(settings), steps, len(data.train))
-
-
-def draw(log: RunLog, fitted: Fitted, data: Splits, model: nn.Module, compute: Compute) -> None:
-    """Pictures of the run, as files and in TensorBoard: curves, samples, what the test shows."""
-    from dlrun import figures  # matplotlib takes a second to import: not before the end
-
-    step = fitted.steps
-    log.figure("learning_curves", figures.learning_curves(fitted.history, fitted.best_epoch), step)
-    if len(data.in_shape) == 3:
-        images = take(data.train.inputs, torch.arange(min(28, len(data.train)))).cpu()
-        if data.input_scaling is not None:
-            images = data.input_scaling.undo(images)
-        labels = [data.classes[int(k)] for k in data.train.targets[: len(images)]]
-        log.figure("samples", figures.sample_grid(images.clamp(0, 1).numpy(), labels), step)
-    shown = data.test if len(data.test) else data.val
-    if len(shown) == 0:
-        return
-    outputs, targets = (
-        torch.cat(parts).cpu() for parts in zip(*predict(model, shown, compute), strict=True)
-    )
-    if data.task == "regression":
-        if data.target_scaling is not None:
-            outputs, targets = data.target_scaling.undo(outputs), data.target_scaling.undo(targets)
-        picture = figures.predictions(
-            targets[:, 0].numpy(), outputs[:, 0].numpy(), data.target_name
-        )
-        log.figure("predictions", picture, step)
-    else:
-        K = len(data.classes)
-        pairs = targets * K + predicted_classes(outputs)
-        matrix = torch.bincount(pairs, minlength=K * K).reshape(K, K)  # true x predicted
-        log.figure("confusion_matrix", figures.confusion_matrix(matrix.numpy(), data.classes), step)
 
 
 def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Result:

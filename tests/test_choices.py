@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dlrun import run
-from dlrun.hydra_app import packaged_conf
+from dlrun.hydra_session import packaged_conf
 from dlrun.schema import GROUPS
 
 CHOICES = [

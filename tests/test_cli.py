@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Command, only_run
 
-from dlrun.hydra_app import packaged_conf
+from dlrun.hydra_session import packaged_conf
 from dlrun.schema import GROUPS
 
 QUICK = ("dataset=digits", "epochs=1", "figures=false", "-q")

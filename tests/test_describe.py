@@ -38,7 +38,7 @@ def splits(task: str = "multiclass", **entries: Any) -> Splits:
 
 
 def test_tree_shows_what_is_on():
-    tree = config_tree(settings(), CHOICES, "cross_entropy")
+    tree = config_tree(settings(loss=schema.Loss("cross_entropy")), CHOICES)
     assert tree["model"] == ("mlp", {"hidden": [8, 4]})  # no dropout, nothing of Hydra's
     assert tree["optimizer"] == ("adam", {"lr": 0.1, "betas": [0.9, 0.99]})
     assert tree["dataset"] == ("mnist5k", {"val_fraction": 0.1})
@@ -55,16 +55,16 @@ def test_tree_shows_what_differs_from_the_default():
         device=schema.Device(precision="bf16"),
     )
     choices = {**CHOICES, "regularization": OmegaConf.create(["dropout", "l1"])}
-    tree = config_tree(config, choices, "mse")
+    tree = config_tree(config, choices)
     assert tree["regularization"] == ("dropout+l1", {"dropout": 0.5, "l1": 1e-5})
     assert tree["stopping"] == ("epochs", {"max_steps": 7})
     assert tree["device"][1] == {"precision": "bf16"}
 
 
 def test_hparams_have_the_same_names_for_every_run():
-    rich = flat_hparams(settings(), CHOICES, "cross_entropy", 64)
+    rich = flat_hparams(settings(), CHOICES, 64)
     bare = schema.Config(model={}, optimizer={}, dataset={})
-    poor = flat_hparams(bare, {**CHOICES, "model": "mine"}, "mse", 10)
+    poor = flat_hparams(bare, {**CHOICES, "model": "mine"}, 10)
     assert list(rich) == list(poor)
     assert rich["lr"] == 0.1
     assert (rich["beta1"], rich["beta2"], rich["hidden"]) == (0.9, 0.99, "[8, 4]")
@@ -79,7 +79,7 @@ def test_weight_decay_is_the_one_in_force():
         config = settings(regularization=schema.Regularization(weight_decay=knob))
         if own is not None:
             config.optimizer["weight_decay"] = own
-        return flat_hparams(config, CHOICES, "mse", 1)["weight_decay"]
+        return flat_hparams(config, CHOICES, 1)["weight_decay"]
 
     assert weight_decay(own=0.01, knob=None) == 0.01
     assert weight_decay(own=0.01, knob=0.0) == 0.0

@@ -11,7 +11,7 @@ import dlrun
 PACKAGE = Path(dlrun.__file__).parent
 # A module may import modules of its own layer and of those below.
 LAYERS = (
-    ("errors", "randomness", "data_dir", "run_dirs", "schema"),
+    ("errors", "randomness", "data_dir", "run_dirs", "schema", "overrides", "signatures"),
     ("datasets", "models", "optimizers", "losses", "augment", "figures"),
     (
         "device",
@@ -25,8 +25,9 @@ LAYERS = (
     ),
     ("batches", "evaluation", "describe"),
     ("loop", "runlog"),
-    ("debugging", "check"),
+    ("debugging", "check", "presentation"),
     ("train",),
+    ("hydra_session",),
     ("hydra_app", "doctor"),
     ("cli",),
     ("__main__",),

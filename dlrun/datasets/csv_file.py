@@ -44,27 +44,8 @@ def csv(
     """
     file = Path(path).expanduser()
     table, notes = _read(file, separator, header, encoding)
-    for key, names in (("ignore", ignore), ("categorical", categorical)):
-        for name in names:
-            _check_column(table, f"dataset.{key}=[{name}]", name)
-    if target is not None:
-        _check_column(table, f"dataset.target={target}", target)
-    if target in categorical:
-        raise UserError(
-            f"dataset.categorical=[{target}]: this column is the target; "
-            "expected dataset.task=multiclass to make classes of it"
-        )
-    table = table.drop(columns=list(ignore))
-    if target is None and len(table.columns):
-        target = str(table.columns[-1])
-    elif target in ignore:
-        raise UserError(f"dataset.ignore=[{target}]: this column is the target; expected another")
-    if len(table.columns) < 2:
-        raise UserError(
-            f"dataset.path={path}: {len(table.columns)} column; expected at least two, "
-            f"a feature and the target{_other_separator(table)}"
-        )
-    table, dropped = _without_missing(table, str(target), missing)
+    table, target = _choose_columns(table, path, target, ignore, categorical)
+    table, dropped = _without_missing(table, target, missing)
     notes += dropped
 
     features = [name for name in table.columns if name != target]
@@ -78,7 +59,7 @@ def csv(
         task=chosen,
         classes=classes,
         features=input_names,
-        target_name=str(target),
+        target_name=target,
         fill_missing=missing == "mean",
         notes=tuple(notes),
     )
@@ -87,9 +68,23 @@ def csv(
 def _read(
     file: Path, separator: str, header: bool, encoding: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    import pandas as pd
-
+    """The table with a name for every column, and notes on the names."""
     fault = f"dataset.path={file}"
+    _check_file(file, fault)
+    separator = SEPARATORS.get(separator, separator)
+    if len(separator) != 1:
+        raise UserError(
+            f"dataset.separator={separator}: expected one character, or tab "
+            "(for example dataset.separator=';')"
+        )
+    first, table = _parse(file, fault, separator, header, encoding)
+    if len(table) == 0:
+        raise UserError(f"{fault}: only a header; expected rows of numbers below it")
+    table.columns, notes = _column_names(first, header, fault)
+    return table, notes
+
+
+def _check_file(file: Path, fault: str) -> None:
     if file.is_dir():
         raise UserError(f"{fault}: a folder; expected a CSV file (or type dataset=image_folder)")
     if not file.is_file():
@@ -97,12 +92,14 @@ def _read(
             [p.name for p in file.parent.glob("*") if p.is_file()] if file.parent.is_dir() else []
         )
         raise UserError(f"{fault}: no such file{nearest(file.name, near)}")
-    separator = SEPARATORS.get(separator, separator)
-    if len(separator) != 1:
-        raise UserError(
-            f"dataset.separator={separator}: expected one character, or tab "
-            "(for example dataset.separator=';')"
-        )
+
+
+def _parse(
+    file: Path, fault: str, separator: str, header: bool, encoding: str
+) -> tuple[pd.Series, pd.DataFrame]:
+    """The cells of the first row as text, and the table as pandas reads it."""
+    import pandas as pd
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the first
@@ -117,42 +114,82 @@ def _read(
                 index_col=False,
                 low_memory=False,
             )
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{fault}: the file is empty; expected rows of numbers") from None
-    except UnicodeDecodeError as error:
-        raise UserError(
+    except (LookupError, ValueError, OSError, pd.errors.ParserWarning) as error:
+        raise _unreadable(error, fault, encoding) from None
+    return first.iloc[0], table
+
+
+def _unreadable(error: Exception, fault: str, encoding: str) -> UserError:
+    """What to tell the user about an error that pandas raised while reading."""
+    import pandas as pd
+
+    if isinstance(error, pd.errors.EmptyDataError):
+        return UserError(f"{fault}: the file is empty; expected rows of numbers")
+    if isinstance(error, UnicodeDecodeError):
+        return UserError(
             f"{fault}: not {encoding} text (byte {error.object[error.start]:#04x}); "
             "expected another encoding (for example dataset.encoding=latin-1)"
-        ) from None
-    except LookupError:
-        raise UserError(
+        )
+    if isinstance(error, LookupError):
+        return UserError(
             f"dataset.encoding={encoding}: unknown (for example dataset.encoding=utf-8)"
-        ) from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        detail = str(error).strip().splitlines()[-1].removeprefix("Error tokenizing data. ")
-        if isinstance(error, pd.errors.ParserWarning):
-            detail = "rows with more cells than the first"
-        raise UserError(
-            f"{fault}: not a table ({detail}); expected as many cells in every row as in the first"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{fault}: cannot be read ({error.strerror or error})") from None
-    if len(table) == 0:
-        raise UserError(f"{fault}: only a header; expected rows of numbers below it")
-    names = [str(name) if header and name == name else "" for name in first.iloc[0]]
+        )
+    if isinstance(error, OSError):
+        return UserError(f"{fault}: cannot be read ({error.strerror or error})")
+    detail = str(error).strip().splitlines()[-1].removeprefix("Error tokenizing data. ")
+    if isinstance(error, pd.errors.ParserWarning):
+        detail = "rows with more cells than the first"
+    return UserError(
+        f"{fault}: not a table ({detail}); expected as many cells in every row as in the first"
+    )
+
+
+def _column_names(first: pd.Series, header: bool, fault: str) -> tuple[list[str], list[str]]:
+    """A name for each cell of the first row, columnK where it holds none, and notes."""
+    import pandas as pd
+
+    names = [str(name) if header and name == name else "" for name in first]
     for name in names:
         if name and names.count(name) > 1:
             raise UserError(
                 f"{fault}: two columns are called '{name}'; expected different names "
                 "(dataset.header=false if the first row has values)"
             )
-    table.columns = [name or f"column{k}" for k, name in enumerate(names, start=1)]
     unnamed = [f"column{k}" for k, name in enumerate(names, start=1) if not name and header]
     note = "has no name; if it holds row numbers, leave it out with dataset.ignore="
     notes = [f"{name} {note}[{name}]" for name in unnamed]
     if header and not isinstance(as_numbers(pd.Series(names)), str):
         notes.append("the first row, taken for names, has numbers only (dataset.header=false?)")
-    return table, notes
+    return [name or f"column{k}" for k, name in enumerate(names, start=1)], notes
+
+
+def _choose_columns(
+    table: pd.DataFrame,
+    path: str,
+    target: str | None,
+    ignore: Sequence[str],
+    categorical: Sequence[str],
+) -> tuple[pd.DataFrame, str]:
+    """The table without the ignored columns, and the name of the target among the others."""
+    for key, names in (("ignore", ignore), ("categorical", categorical)):
+        for name in names:
+            _check_column(table, f"dataset.{key}=[{name}]", name)
+    if target is not None:
+        _check_column(table, f"dataset.target={target}", target)
+    if target in categorical:
+        raise UserError(
+            f"dataset.categorical=[{target}]: this column is the target; "
+            "expected dataset.task=multiclass to make classes of it"
+        )
+    if target in ignore:
+        raise UserError(f"dataset.ignore=[{target}]: this column is the target; expected another")
+    table = table.drop(columns=list(ignore))
+    if len(table.columns) < 2:
+        raise UserError(
+            f"dataset.path={path}: {len(table.columns)} column; expected at least two, "
+            f"a feature and the target{_other_separator(table)}"
+        )
+    return table, str(table.columns[-1]) if target is None else target
 
 
 def _check_column(table: pd.DataFrame, fault: str, name: str) -> None:

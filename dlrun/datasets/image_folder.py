@@ -43,6 +43,41 @@ def image_folder(
     """
     folder = Path(path).expanduser()
     _check(folder, size, max_gigabytes)
+    names, files = _files_by_class(folder, path)
+    channels = {"L": 1, "RGB": 3}[mode]
+    gigabytes = len(files) * channels * size * size * 4 / 1e9
+    streams = gigabytes > max_gigabytes
+    read: Callable[[Path], Tensor | bool | None]
+    read = _is_image if streams else lambda file: _pixels_or_none(file, size, mode)
+    images = _in_threads(read, (file for file, _ in files))
+    readable = [entry for entry, image in zip(files, images, strict=True) if image is not None]
+    lost = [file for (file, _), image in zip(files, images, strict=True) if image is None]
+    notes = _notes_on_lost(lost, len(files), folder, path)
+    labels, classes, more_notes = _classes_present([k for _, k in readable], names, path)
+    notes += more_notes
+    inputs: Inputs
+    if streams:
+        notes.append(
+            f"{gigabytes:.3g} GB as float32, more than dataset.max_gigabytes={max_gigabytes}: "
+            "images are read from disk batch by batch"
+        )
+        inputs = ImageFiles(tuple(file for file, _ in readable), size, mode)
+    else:
+        inputs = torch.stack([image for image in images if isinstance(image, Tensor)])
+    return Samples(
+        inputs=inputs,
+        targets=torch.tensor(labels),
+        task="binary" if len(classes) == 2 else "multiclass",
+        classes=classes,
+        notes=tuple(notes),
+    )
+
+
+def _files_by_class(folder: Path, path: str) -> tuple[list[str], list[tuple[Path, int]]]:
+    """The sub-folders' names, sorted, and every file with the index of its sub-folder's name.
+
+    Raises UserError when there are no sub-folders, when they are splits, or without any file.
+    """
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise UserError(f"dataset.path={path}: no sub-folders; expected one sub-folder a class")
@@ -54,52 +89,39 @@ def image_folder(
     files = [(file, k) for k, name in enumerate(names) for file in _files(folder / name)]
     if not files:
         raise UserError(f"dataset.path={path}: no images in the sub-folders {', '.join(names[:5])}")
+    return names, files
 
-    channels = {"L": 1, "RGB": 3}[mode]
-    gigabytes = len(files) * channels * size * size * 4 / 1e9
-    streams = gigabytes > max_gigabytes
-    read: Callable[[Path], Tensor | bool | None]
-    read = _is_image if streams else lambda file: _pixels_or_none(file, size, mode)
-    images = _in_threads(read, (file for file, _ in files))
-    readable = [k for k, image in enumerate(images) if image is not None]
-    notes = []
-    if len(readable) < len(files):
-        lost = [
-            str(files[k][0].relative_to(folder))
-            for k in sorted(set(range(len(files))) - set(readable))
-        ]
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        notes.append(
-            f"{len(lost)} of {len(files)} files cannot be read as images and are left out: "
-            f"{', '.join(lost[:3])}{more}"
-        )
-    if not readable:
-        raise UserError(f"dataset.path={path}: {notes[0].replace(' and are left out', '')}")
-    present = sorted({files[k][1] for k in readable})
-    if len(present) < len(names):
-        empty = [name for k, name in enumerate(names) if k not in present]
-        notes.append(f"no images, so no class: {', '.join(empty)}")
+
+def _notes_on_lost(lost: list[Path], num_files: int, folder: Path, path: str) -> list[str]:
+    """A note on the files that cannot be read, if any. Raises UserError if none can be."""
+    if not lost:
+        return []
+    some = ", ".join(str(file.relative_to(folder)) for file in lost[:3])
+    if len(lost) > 3:
+        some += f" and {len(lost) - 3} more"
+    fault = f"{len(lost)} of {num_files} files cannot be read as images"
+    if len(lost) == num_files:
+        raise UserError(f"dataset.path={path}: {fault}: {some}")
+    return [f"{fault} and are left out: {some}"]
+
+
+def _classes_present(
+    labels: list[int], names: list[str], path: str
+) -> tuple[list[int], tuple[str, ...], list[str]]:
+    """Labels and names of the classes that have images, numbered anew, and a note on the others.
+
+    labels: for each image the index of its sub-folder in `names`.
+    Raises UserError when only one class has images.
+    """
+    present = sorted(set(labels))
     if len(present) == 1:
         raise UserError(
             f"dataset.path={path}: images of one class only, '{names[present[0]]}'; "
             "expected at least two sub-folders with images"
         )
-    inputs: Inputs
-    if streams:
-        notes.append(
-            f"{gigabytes:.3g} GB as float32, more than dataset.max_gigabytes={max_gigabytes}: "
-            "images are read from disk batch by batch"
-        )
-        inputs = ImageFiles(tuple(files[k][0] for k in readable), size, mode)
-    else:
-        inputs = torch.stack([image for image in images if isinstance(image, Tensor)])
-    return Samples(
-        inputs=inputs,
-        targets=torch.tensor([present.index(files[k][1]) for k in readable]),
-        task="binary" if len(present) == 2 else "multiclass",
-        classes=tuple(names[k] for k in present),
-        notes=tuple(notes),
-    )
+    empty = [name for k, name in enumerate(names) if k not in present]
+    notes = [f"no images, so no class: {', '.join(empty)}"] if empty else []
+    return [present.index(k) for k in labels], tuple(names[k] for k in present), notes
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -87,51 +87,18 @@ def split(
     """
     check_settings(samples, val_fraction, test_fraction, limit)
     classes = check_targets(samples, limit)
-    notes = list(samples.notes)
-    groups = samples.targets if classes else torch.zeros(len(samples.targets), dtype=torch.int64)
-
-    if samples.test is None:
-        test_inputs, test_targets = samples.inputs, samples.targets
-        size = _size(test_fraction or 0.0, len(groups))
-        test_index, train_index = take(groups, size, stream(seed, "test split"), keep=1)
-        if len(test_index) < size:
-            notes.append(_fewer("test", len(test_index), size))
-    else:
-        test_inputs, test_targets = samples.test
-        test_index, train_index = torch.arange(len(test_targets)), torch.arange(len(groups))
-    if limit is not None:
-        kept, _ = take(groups[train_index], limit, stream(seed, "limit training"), low=1)
-        train_index = train_index[kept]
-        if len(test_index) > limit:
-            test_groups = test_targets[test_index] if classes else torch.zeros_like(test_index)
-            kept, _ = take(test_groups, limit, stream(seed, "limit test"))
-            test_index = test_index[kept]
-    size = _size(val_fraction, len(train_index))
-    in_val, in_train = take(groups[train_index], size, stream(seed, "validation split"), keep=1)
-    if len(in_val) < size:
-        notes.append(_fewer("validation", len(in_val), size))
-    val_index, train_index = train_index[in_val], train_index[in_train]
-
-    parts = [
-        (samples.inputs, samples.targets, train_index),
-        (samples.inputs, samples.targets, val_index),
-        (test_inputs, test_targets, test_index),
-    ]
-    inputs = [_select(source, index, samples) for source, _, index in parts]
-    targets = [_select_targets(values, index) for _, values, index in parts]
+    train_index, val_index, test_index, shortfalls = _split_indices(
+        samples, bool(classes), seed, val_fraction, test_fraction, limit
+    )
+    own = (samples.inputs, samples.targets)
+    sources = (own, own, own if samples.test is None else samples.test)
+    parts = list(zip(sources, (train_index, val_index, test_index), strict=True))
+    inputs = [_select(source, index, samples) for (source, _), index in parts]
+    targets = [_select_targets(values, index) for (_, values), index in parts]
     if samples.fill_missing:
         _fill_missing(inputs, samples.features)
-    input_scaling = target_scaling = None
-    if normalize:
-        input_scaling = fit_scaling(inputs[0])
-        inputs = [_scaled(part, input_scaling) for part in inputs]
-        if isinstance(inputs[0], Streamed) and len(train_index) > STREAMED_STATISTICS:
-            notes.append(f"mean and std are those of {STREAMED_STATISTICS} training samples")
-        if not classes:
-            target_scaling = fit_scaling(targets[0])
-            targets = [target_scaling.apply_(part) for part in targets]
     train, val, test = (Split(*part) for part in zip(inputs, targets, strict=True))
-    return Splits(
+    splits = Splits(
         train=train,
         val=val,
         test=test,
@@ -140,21 +107,81 @@ def split(
         classes=classes,
         features=samples.features,
         target_name=samples.target_name,
+        notes=(*samples.notes, *shortfalls),
+    )
+    return _standardised(splits) if normalize else splits
+
+
+def _split_indices(
+    samples: Samples,
+    stratified: bool,
+    seed: int,
+    val_fraction: float,
+    test_fraction: float | None,
+    limit: int | None,
+) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+    """Indices for training, validation and test, and a note on each split that falls short.
+
+    The test indices count within the source's own test split, if it has one.
+    """
+    groups = _groups(samples.targets, stratified)
+    if samples.test is None:
+        test_groups = groups
+        test, rest, notes = _draw("test", groups, test_fraction or 0.0, seed)
+    else:
+        test_groups = _groups(samples.test[1], stratified)
+        test, rest, notes = torch.arange(len(test_groups)), torch.arange(len(groups)), []
+    if limit is not None:
+        kept, _ = take(groups[rest], limit, stream(seed, "limit training"), low=1)
+        rest = rest[kept]
+    if limit is not None and len(test) > limit:
+        kept, _ = take(test_groups[test], limit, stream(seed, "limit test"))
+        test = test[kept]
+    val, train, more_notes = _draw("validation", groups[rest], val_fraction, seed)
+    return rest[train], rest[val], test, notes + more_notes
+
+
+def _groups(targets: Tensor, stratified: bool) -> Tensor:
+    """The groups (N,) to draw from in proportion: the classes, or one group of all samples."""
+    return targets if stratified else torch.zeros(len(targets), dtype=torch.int64)
+
+
+def _draw(
+    name: str, groups: Tensor, fraction: float, seed: int
+) -> tuple[Tensor, Tensor, list[str]]:
+    """Positions of the split `name`, those left over, and a note if it has too few."""
+    # The nearest whole number of samples, at least one if any share is asked for
+    wanted = max(int(fraction * len(groups) + 0.5), 1) if fraction > 0 else 0
+    drawn, left = take(groups, wanted, stream(seed, f"{name} split"), keep=1)
+    if len(drawn) == wanted:
+        return drawn, left, []
+    note = (
+        f"the {name} split has {len(drawn)} samples in place of {wanted}: "
+        "every class keeps its last sample for training"
+    )
+    return drawn, left, [note]
+
+
+def _standardised(splits: Splits) -> Splits:
+    """`splits` scaled by mean and std of the training split; the tensors are changed in place."""
+    input_scaling = fit_scaling(splits.train.inputs)
+    target_scaling = None if splits.classes else fit_scaling(splits.train.targets)
+
+    def scaled(part: Split) -> Split:
+        targets = part.targets if target_scaling is None else target_scaling.apply_(part.targets)
+        return Split(_scaled(part.inputs, input_scaling), targets)
+
+    notes = splits.notes
+    if isinstance(splits.train.inputs, Streamed) and len(splits.train) > STREAMED_STATISTICS:
+        notes += (f"mean and std are those of {STREAMED_STATISTICS} training samples",)
+    return replace(
+        splits,
+        train=scaled(splits.train),
+        val=scaled(splits.val),
+        test=scaled(splits.test),
         input_scaling=input_scaling,
         target_scaling=target_scaling,
-        notes=tuple(notes),
-    )
-
-
-def _size(fraction: float, num_samples: int) -> int:
-    """The nearest whole number of samples, at least one if any share is asked for."""
-    return max(int(fraction * num_samples + 0.5), 1) if fraction > 0 else 0
-
-
-def _fewer(name: str, size: int, wanted: int) -> str:
-    return (
-        f"the {name} split has {size} samples in place of {wanted}: "
-        "every class keeps its last sample for training"
+        notes=notes,
     )
 
 

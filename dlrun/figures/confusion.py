@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import PowerNorm
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dlrun.figures import style
 
@@ -45,9 +47,18 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     style.dress(axes, title.replace("%", " %"), "predicted class", "true class", grid=False)
     axes.spines[:].set_visible(False)
 
-    stride = -(-num_classes // MAX_NAMED)
-    shown = range(0, num_classes, stride)
     cell_points = 72 * side / num_classes
+    _name_classes(axes, names, cell_points)
+    if num_classes <= MAX_NUMBERED:
+        _number_cells(axes, counts, shares, norm, cell_points)
+    _add_colour_bar(figure, image)
+    return figure
+
+
+def _name_classes(axes: Axes, names: Sequence[str], cell_points: float) -> None:
+    """Write the names along both axes, of many classes only every second, third, … one."""
+    stride = -(-len(names) // MAX_NAMED)
+    shown = range(0, len(names), stride)
     size = float(np.clip(0.75 * cell_points * stride, 4.5, style.TICK_SIZE))
     # Names wider than a cell stand upright.
     wide = max(map(len, names), default=0) * 0.6 * size > 0.95 * cell_points * stride
@@ -56,31 +67,42 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     axes.set_xticks(shown, labels, rotation=turn, fontsize=size, parse_math=False)
     axes.set_yticks(shown, labels, fontsize=size, parse_math=False)
     axes.tick_params(length=0)
-    if num_classes <= MAX_NUMBERED:
-        axes.set_xticks(np.arange(num_classes + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(num_classes + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=1.0)
-        axes.tick_params(which="minor", length=0)
-        digits = len(f"{counts.max(initial=0):,}")
-        number_size = min(10.0, 1.45 * cell_points / max(digits, 3))
-        for row, column in np.ndindex(counts.shape):
-            count = counts[row, column]
-            dark = norm(shares[row, column]) > 0.55
-            axes.text(
-                column,
-                row,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                fontsize=number_size,
-                color="white" if dark else "#BBBBBB" if count == 0 else "#222222",
-            )
 
+
+def _number_cells(
+    axes: Axes,
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    norm: Normalize,
+    cell_points: float,
+) -> None:
+    """Write each count into its cell, legible on the colour that `norm` gives its share."""
+    edges = np.arange(len(counts) + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.0)
+    axes.tick_params(which="minor", length=0)
+    digits = len(f"{counts.max(initial=0):,}")
+    size = min(10.0, 1.45 * cell_points / max(digits, 3))
+    for row, column in np.ndindex(counts.shape):
+        count = counts[row, column]
+        dark = norm(shares[row, column]) > 0.55
+        axes.text(
+            column,
+            row,
+            f"{count:,}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if dark else "#BBBBBB" if count == 0 else "#222222",
+        )
+
+
+def _add_colour_bar(figure: Figure, image: AxesImage) -> None:
     ticks = [0.0, 0.01, 0.05, 0.2, 0.5, 1.0]
-    bar = figure.colorbar(image, ax=axes, shrink=0.9, aspect=30, ticks=ticks, pad=0.02)
+    bar = figure.colorbar(image, ax=image.axes, shrink=0.9, aspect=30, ticks=ticks, pad=0.02)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f}"))
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=style.TICK_SIZE)
     bar.outline.set_visible(False)
     bar.set_label("share of the true class (%)", fontsize=style.LABEL_SIZE)
-    return figure

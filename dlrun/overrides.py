@@ -1,0 +1,39 @@
+"""Overrides as people type them, and Python values as overrides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def spell_out(word: str) -> str:
+    """The override with `optim` written as `optimizer`, and `-q` as the setting that it means.
+
+    >>> spell_out("optim=adam"), spell_out("+optim.lr=1"), spell_out("optimism=1"), spell_out("-q")
+    ('optimizer=adam', '+optimizer.lr=1', 'optimism=1', 'quiet=true')
+    """
+    if word in ("-q", "--quiet"):
+        return "quiet=true"
+    return re.sub(r"^(\+\+|\+|~)?optim(?=[.=@]|$)", r"\1optimizer", word)
+
+
+def to_override(value: Any) -> str:
+    """A Python value in Hydra's override grammar.
+
+    >>> to_override(None), to_override(True), to_override([1, "a b"]), to_override({"k": 0.5})
+    ('null', 'true', '[1,"a b"]', '{k:0.5}')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(to_override(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{to_override(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (str, Path)):
+        text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        return text if text.isidentifier() else f'"{text}"'
+    return str(value)
