@@ -131,6 +131,8 @@ def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
     jobs = [job for batch in batches for job in batch]
     folder = Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent
     shown = os.path.relpath(folder)
+    if jobs[0].cfg is not None and jobs[0].cfg.quiet:
+        return
     print(f"\n{len(jobs)} jobs in {shown}\nTensorBoard  tensorboard --logdir {shown}")
 
 

@@ -33,7 +33,7 @@ class CNN(nn.Module):
         out_features: int,
         *,
         channels: Sequence[int],
-        kernel_size: int = 5,
+        kernel_size: int = 3,
         pool: int = 2,
         dense: Sequence[int],
         activation: Activation = "relu",
