@@ -68,7 +68,9 @@ def search_path(config_path: str | None, config_dir: str | None) -> ConfigSearch
     for folder in extra:
         for file in sorted(folder.rglob("*.yaml")):
             name = file.relative_to(folder)
-            if (packaged / name).exists():
+            # The same file hides nothing: so it is in a checkout of dlrun with dlrun installed.
+            hidden = packaged / name
+            if hidden.exists() and hidden.read_bytes() != file.read_bytes():
                 raise UserError(
                     f"{file}: dlrun has a {name.with_suffix('')} of its own, which this would hide "
                     f"(rename it, for example to my_{name.name})"

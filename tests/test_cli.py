@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,15 @@ def test_a_package_of_ones_own(dlrun: Command, tmp_path: Path) -> None:
     assert "mynet" in dlrun("--help").stdout
     typo = dlrun("model=mynet", "model.width=wide")
     assert "model.width=wide: expected a whole number (for example model.width=8)" in typo.stderr
+
+
+def test_an_installed_dlrun_runs_in_a_checkout_of_dlrun(dlrun: Command, tmp_path: Path) -> None:
+    shutil.copytree(packaged_conf(), tmp_path / "conf")
+    assert dlrun("model=mlp", *QUICK).returncode == 0
+    (tmp_path / "conf" / "model" / "mlp.yaml").write_text("hidden: [1]\n")
+    done = dlrun("model=mlp", *QUICK)
+    assert done.returncode == 2
+    assert "conf/model/mlp.yaml: dlrun has a model/mlp of its own" in done.stderr
 
 
 def test_doctor(dlrun: Command, tmp_path: Path) -> None:
