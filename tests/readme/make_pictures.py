@@ -2,7 +2,7 @@
 
 Run it from anywhere, in an environment that has dlrun:
 
-    pip install pyte selenium
+    pip install -e .[pictures]
     python tests/readme/make_pictures.py
 
 It needs Chromium and its driver (Debian: apt install chromium chromium-driver). The runs take
