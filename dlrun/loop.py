@@ -223,7 +223,6 @@ def train_step(
 
     def forward_backward() -> Tensor:
         nonlocal seen
-        optimizer.zero_grad(set_to_none=True)
         with run.compute.autocast():
             outputs = run.model(inputs)
             loss = recipe.criterion(outputs, targets)
@@ -231,6 +230,7 @@ def train_step(
             seen = outputs.detach(), loss.detach()
         l1 = recipe.regularization.l1
         objective = loss + l1_penalty(parameters, l1) if l1 > 0 else loss
+        optimizer.zero_grad(set_to_none=True)  # as late as this: backward reuses the memory
         (objective if scaler is None else scaler.scale(objective)).backward()  # type: ignore[no-untyped-call]
         return objective
 

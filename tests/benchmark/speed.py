@@ -1,6 +1,6 @@
 """Training speed of dlrun beside other ways to train the same network, as ratios of one run.
 
-    python tests/benchmark/speed.py [--rounds 5] [--batch-sizes 64,512] [--threads 1]
+    python tests/benchmark/speed.py [--rounds 9] [--batch-sizes 64,512] [--threads 1]
         [--only reference,dlrun]
 
 MNIST, 784-256-10 with ReLU, Adam with lr 1e-3, 54,000 images to train and 6,000 to validate, on
@@ -401,7 +401,7 @@ def find_mnist() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="counted epochs of each contender")
+    parser.add_argument("--rounds", type=int, default=9, help="counted epochs of each contender")
     parser.add_argument("--batch-sizes", default="64,512")
     parser.add_argument("--threads", type=int, help="for everybody; torch's default when left out")
     known = [*CONTENDERS, "startup"]
