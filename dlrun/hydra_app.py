@@ -7,10 +7,11 @@ tracebacks, and lets two runs of one second share a directory; so its parts are 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,7 +25,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 import dlrun
 from dlrun.errors import UserError
@@ -129,10 +130,9 @@ def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
     """Runs every combination of the listed values, in order, each in a folder of one sweep."""
     batches = app.multirun(config_name, sweep_job, [*overrides, "hydra.mode=MULTIRUN"])
     jobs = [job for batch in batches for job in batch]
-    folder = Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent
-    shown = os.path.relpath(folder)
     if jobs[0].cfg is not None and jobs[0].cfg.quiet:
         return
+    shown = os.path.relpath(Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent)
     print(f"\n{len(jobs)} jobs in {shown}\nTensorBoard  tensorboard --logdir {shown}")
 
 
@@ -212,9 +212,6 @@ def multirun_is_asked_for(app: Hydra, config_name: str, overrides: list[str]) ->
 
 def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
     """Print completions for the line that the shell hands over; `optim` completes as typed."""
-    import io
-    from contextlib import redirect_stdout
-
     typed = os.environ.get("COMP_LINE", "")
     alias = " optim=" in typed or " optim." in typed
     if alias:
@@ -238,8 +235,6 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 @contextmanager
 def _writable(config: DictConfig) -> Iterator[None]:
-    from omegaconf import flag_override
-
     with flag_override(config, ["struct", "readonly"], [False, False]):
         if "hydra" in config:
             with flag_override(config.hydra, ["struct", "readonly"], [False, False]):

@@ -60,7 +60,6 @@ class RunLog:
         self.checkpoint_extra: dict[str, Any] = {}
         self._writer: SummaryWriter | None = None
         self._first_step_seen = False
-        self._charts_laid_out = False
 
     def __enter__(self) -> RunLog:
         if (self.run_dir / "summary.json").exists():
@@ -139,8 +138,7 @@ class RunLog:
         self._metrics.write(json.dumps(_plain(line)) + "\n")
         self._metrics.flush()
         step = int(line["step"] or 0)
-        if not self._charts_laid_out:
-            self._charts_laid_out = True
+        if line["epoch"] == 0:
             self._lay_out_charts(line)
         for name, value in line.items():
             if name not in ("epoch", "step", "time/total") and value is not None:
