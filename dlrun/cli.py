@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
-from dlrun.errors import UserError, nearest
+from dlrun.errors import Failure, UserError, nearest, printable
+from dlrun.signals import SAVE, Interrupted, not_yet
 
-VERBS = ("train", "doctor")
+VERBS = ("train", "resume", "doctor")
 
 
 def main() -> None:
     """Entry point of the console script; ends the process with the exit code."""
-    sys.exit(command_line(sys.argv[1:]))
+    if SAVE is not None:
+        signal.signal(SAVE, not_yet)  # whose default is to end the process
+    code = command_line(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by now; Python would try once more and print a traceback
+        drop_output()
+    sys.exit(code)
 
 
 def command_line(arguments: Sequence[str]) -> int:
@@ -22,20 +31,38 @@ def command_line(arguments: Sequence[str]) -> int:
     if "debug.traceback=true" in arguments:
         return run_verb(arguments)
     try:
-        return run_verb(arguments)
-    except UserError as error:
-        print("error: " + str(error).replace("\n", "\n       "), file=sys.stderr)
-        return 2
+        code = run_verb(arguments)
+        sys.stdout.flush()
+        return code
+    except (UserError, Failure) as error:
+        text = printable(str(error)).replace("\n", "\n       ")
+        print(f"error: {text}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except Interrupted as stop:
+        print(printable(stop.text) or "interrupted", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `dlrun --help | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
     except Exception as error:
-        print(f"error: {_where(error)}{_first_line(error)}", file=sys.stderr)
-        print("(type debug.traceback=true behind the command for the traceback)", file=sys.stderr)
+        told = None
+        if isinstance(error, (OSError, MemoryError)):
+            from dlrun.failures import explain
+
+            told = explain(error)
+        print(f"error: {_where(error)}{told or _first_line(error)}", file=sys.stderr)
+        if told is None:
+            hint = "(type debug.traceback=true behind the command for the traceback)"
+            print(hint, file=sys.stderr)
         return 1
+
+
+def drop_output() -> None:
+    """Sends what is still to be printed nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_verb(arguments: Sequence[str]) -> int:
@@ -45,6 +72,10 @@ def run_verb(arguments: Sequence[str]) -> int:
         from dlrun.doctor import doctor
 
         return doctor(rest)
+    if verb == "resume":
+        from dlrun.resume import resume
+
+        return resume(rest)
     from dlrun.hydra_app import run_hydra
 
     return run_hydra(rest)
@@ -69,7 +100,7 @@ def choose_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 def _first_line(error: Exception) -> str:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text[:300]}"
+    return f"{type(error).__name__}: {printable(text[:300])}"
 
 
 def _where(error: Exception) -> str:

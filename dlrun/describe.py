@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from dlrun import schema
 from dlrun.datasets import Splits
-from dlrun.models.summary import LayerRow
+from dlrun.models.summary import LayerRow, Totals
 
 
 def describe_task(data: Splits) -> str:
@@ -18,10 +22,13 @@ def describe_task(data: Splits) -> str:
     return f"{len(data.classes)} classes: {names}"
 
 
-def model_text(rows: Sequence[LayerRow], total: int) -> str:
+def model_text(rows: Sequence[LayerRow], totals: Totals) -> str:
     """Layers, output shapes and parameters as aligned columns of text."""
     cells = [(r.name, r.type, str(r.output_shape), f"{r.parameters:,}") for r in rows]
-    cells.append(("total", "", "", f"{total:,}"))
+    cells.append(("total", "", "", f"{totals.parameters:,}"))
+    if totals.frozen:
+        cells.append(("trainable", "", "", f"{totals.trainable:,}"))
+        cells.append(("frozen", "", "", f"{totals.frozen:,}"))
     widths = [max(len(row[k]) for row in cells) for k in range(4)]
     return "\n".join(
         f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {count:>{widths[3]}}"
@@ -36,7 +43,7 @@ def config_tree(
     tree: dict[str, tuple[str, dict[str, Any]]] = {}
     for group in schema.OPEN_GROUPS:
         node = getattr(settings, group).items()
-        values = {k: v for k, v in node if not k.startswith("_") and v is not None and v != 0}
+        values = {k: v for k, v in node if k[0] != "_" and v not in (None, 0, False) and v != []}
         tree[group] = (_choice(choices, group), values)
     for group in schema.CLOSED_GROUPS:
         settled, default = getattr(settings, group), getattr(schema.Config(), group)
@@ -96,8 +103,39 @@ def stored_data(data: Splits) -> dict[str, Any]:
         "classes": list(data.classes),
         "features": list(data.features),
         "target_name": data.target_name,
+        "fingerprint": fingerprint(data),
     }
     for name in ("input_scaling", "target_scaling"):
         scaling = getattr(data, name)
         stored[name] = None if scaling is None else {"mean": scaling.mean, "std": scaling.std}
     return stored
+
+
+def fingerprint(data: Splits) -> list[str | float]:
+    """What changes with the data: sizes and class numbers of its splits, sums of other values.
+
+    Of numbers with a fraction the sum of magnitudes is taken, which is quick: compare it with a
+    tolerance, since scaling rounds differently on another number of threads. Inputs that are
+    streamed count by their number alone.
+    """
+    marks: list[str | float] = []
+    for part in (data.train, data.val, data.test):
+        for values in (part.inputs, part.targets):
+            if not isinstance(values, torch.Tensor):
+                marks.append(f"{len(values)} streamed")
+            elif values.is_floating_point():
+                kept = values.cpu() if values.device.type == "mps" else values  # no float64 there
+                marks += [str(tuple(values.shape)), float(kept.abs().sum(dtype=torch.float64))]
+            else:
+                marks.append(hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest())
+    return marks
+
+
+def same_data(a: Sequence[str | float], b: Sequence[str | float]) -> bool:
+    """Whether two fingerprints are those of the same data."""
+    return len(a) == len(b) and all(
+        math.isclose(x, y, rel_tol=1e-4)
+        if isinstance(x, float) and isinstance(y, float)
+        else x == y
+        for x, y in zip(a, b, strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -97,6 +98,25 @@ def set_deterministic(on: bool, device: torch.device) -> None:
     torch.use_deterministic_algorithms(on, warn_only=True)
     # Filling new memory finds code that reads it too early; it repeats nothing and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def rng_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of torch's own generators that a run on this device draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_rng_states(device: torch.device, states: Mapping[str, torch.Tensor]) -> None:
+    """Sets the generators that `states` has and this device draws from."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
 
 
 def describe(device: torch.device) -> str:

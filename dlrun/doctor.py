@@ -17,7 +17,7 @@ from dlrun.data_dir import data_root
 from dlrun.datasets import available
 from dlrun.device import Compute, describe, present_devices
 from dlrun.errors import UserError
-from dlrun.runlog import installed_versions
+from dlrun.provenance import installed_versions
 
 MATRIX_SIZE = 1024  # of the products timed; large enough to keep a GPU busy
 SECONDS_A_DEVICE = 0.5

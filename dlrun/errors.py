@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right: its text is all that they see."""
+"""Exceptions whose text is all that a user sees, and what such texts are made of."""
 
 from __future__ import annotations
 
@@ -11,6 +11,36 @@ class UserError(ValueError):
 
     The command line prints its text without a traceback and exits with code 2.
     """
+
+
+class Failure(RuntimeError):
+    """What went wrong around a run that was well asked for: a full disk, memory, vanished files.
+
+    The command line prints its text without a traceback and exits with code 1.
+    """
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey or hide written out; line breaks stay.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def shown(value: object, width: int = 200) -> str:
+    """A value for a message: one line, of at most `width` letters, that a terminal only prints.
+
+    >>> shown([1, 2]), shown("x" * 9, width=5)
+    ('[1, 2]', 'xx…xx')
+    """
+    text = printable(str(value)).replace("\n", "\\n")
+    half = (width - 1) // 2
+    return text if len(text) <= width else f"{text[:half]}…{text[-half:]}"
 
 
 def nearest(name: str, accepted: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ TEXT = """\
 dlrun: train networks from config files, compare them, look at them in TensorBoard.
 
   dlrun [train] [key=value ...]    train (the default verb)
+  dlrun resume RUN_DIR             go on with an interrupted run from its last checkpoint
   dlrun doctor                     check this installation, its devices and data
 
 Groups, each choice a file; choose with group=choice (optim is short for optimizer):

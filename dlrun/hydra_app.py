@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,13 +36,10 @@ from dlrun.overrides import spell_out, to_override
 from dlrun.schema import GROUPS
 
 if TYPE_CHECKING:
+    from dlrun.targets import Trust
     from dlrun.train import Result
 
 CONFIG_NAME = "config"
-DIVERGED = (
-    "diverged: the loss left its bounds by step {step} "
-    "(try a smaller optimizer.lr, or regularization=grad_clip)"
-)
 
 
 def run_hydra(words: Sequence[str]) -> int:
@@ -55,6 +53,7 @@ def run_hydra(words: Sequence[str]) -> int:
             "(type dlrun with the overrides that stand in RUN/.hydra/overrides.yaml)"
         )
     overrides: list[str] = args.overrides
+    trust: Trust = "all" if args.trust else "own"
     with (
         hydra_session(args.config_path, args.config_dir) as app,
         readable_errors(app, overrides),
@@ -71,11 +70,11 @@ def run_hydra(words: Sequence[str]) -> int:
         elif args.info:
             app.show_info(args.info, config_name, overrides)
         elif args.multirun or multirun_is_asked_for(app, config_name, overrides):
-            run_sweep(app, config_name, overrides)
+            run_sweep(app, config_name, overrides, trust)
         else:
-            result = run_once(app, config_name, overrides)
-            if result.status == "diverged":
-                print(DIVERGED.format(step=result.lines[-1]["step"]), file=sys.stderr)
+            result = run_once(app, config_name, overrides, trust)
+            if result.advice is not None:
+                print(result.advice, file=sys.stderr)
             return result.exit_code
     return 0
 
@@ -90,6 +89,12 @@ def flag_parser() -> argparse.ArgumentParser:
             action.help = "Show the versions of dlrun and Hydra"
         elif action.dest == "experimental_rerun":
             action.help = None  # refused, see run_hydra
+
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="Call whatever a _target_ names, also outside of dlrun, torch and this directory",
+    )
 
     def error(message: str) -> NoReturn:
         raise UserError(f"{message} (dlrun --help lists all flags)")
@@ -107,18 +112,18 @@ def run_from_python(overrides: Sequence[str], settings: Mapping[str, Any]) -> Re
         return run_once(app, CONFIG_NAME, words)
 
 
-def run_once(app: Hydra, config_name: str, overrides: list[str]) -> Result:
+def run_once(app: Hydra, config_name: str, overrides: list[str], trust: Trust = "own") -> Result:
     """The result of one run in a new directory of its own; nothing is made if the config is bad."""
     config = app.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration=True)
     from dlrun.check import check
 
-    check(without_hydra(config), chosen(config.hydra))
+    check(without_hydra(config), chosen(config.hydra), trust)
     run_dir = claim_run_dir(config)
     with _writable(config):
         config.hydra.run.dir = str(run_dir)
     context = HydraContext(config_loader=app.config_loader, callbacks=Callbacks(config))
     context.callbacks.on_run_start(config=config, config_name=config_name)
-    job = run_job(train_job, config, "hydra.run.dir", None, context)
+    job = run_job(partial(train_job, trust=trust), config, "hydra.run.dir", None, context)
     context.callbacks.on_run_end(config=config, config_name=config_name, job_return=job)
     if isinstance(job._return_value, Exception):  # `return_value` would print Hydra's own banner
         raise job._return_value
@@ -126,9 +131,10 @@ def run_once(app: Hydra, config_name: str, overrides: list[str]) -> Result:
     return result
 
 
-def run_sweep(app: Hydra, config_name: str, overrides: list[str]) -> None:
+def run_sweep(app: Hydra, config_name: str, overrides: list[str], trust: Trust) -> None:
     """Runs every combination of the listed values, in order, each in a folder of one sweep."""
-    batches = app.multirun(config_name, sweep_job, [*overrides, "hydra.mode=MULTIRUN"])
+    job = partial(sweep_job, trust=trust)
+    batches = app.multirun(config_name, job, [*overrides, "hydra.mode=MULTIRUN"])
     jobs = [job for batch in batches for job in batch]
     if jobs[0].cfg is not None and jobs[0].cfg.quiet:
         return
@@ -142,7 +148,7 @@ def make_own_modules_importable() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def train_job(config: DictConfig) -> Result:
+def train_job(config: DictConfig, *, trust: Trust) -> Result:
     """The result of training with a composed config, inside a Hydra job."""
     from dlrun.train import train
 
@@ -152,6 +158,7 @@ def train_job(config: DictConfig) -> Result:
         run_dir=Path(hydra_config.runtime.output_dir),
         choices=chosen(hydra_config),
         overrides=list(hydra_config.overrides.task),
+        trust=trust,
     )
 
 
@@ -173,9 +180,9 @@ def chosen(hydra_config: HydraConf) -> dict[str, str | list[str] | None]:
     return choices
 
 
-def sweep_job(config: DictConfig) -> float | None:
+def sweep_job(config: DictConfig, *, trust: Trust) -> float | None:
     """The monitored metric at the best epoch of one job of a sweep; the model is let go."""
-    return train_job(config).best_value
+    return train_job(config, trust=trust).best_value
 
 
 def claim_run_dir(config: DictConfig) -> Path:

@@ -1,26 +1,39 @@
-"""Training and evaluation: plain functions over a model, its data and an optimizer."""
+"""Training: plain functions over a model, its data and an optimizer."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dlrun import schema
 from dlrun.batches import batch_slices, take
 from dlrun.datasets.splits import Splits
 from dlrun.device import Compute
-from dlrun.evaluation import Criterion, Line, evaluate
-from dlrun.losses import l1_penalty
-from dlrun.metrics import Meter
-from dlrun.randomness import stream
+from dlrun.divergence import Divergence, NotFinite, diverged
+from dlrun.evaluation import Line, evaluate
+from dlrun.failures import failures_told
 from dlrun.scheduler import Schedule
+from dlrun.signals import Interrupted, Requests
+from dlrun.state import (
+    Fitted,
+    Log,
+    Pass,
+    Recipe,
+    Training,
+    begin_pass,
+    capture,
+    copy_state,
+    flat_parameters,
+    order_of,
+    restore,
+)
+from dlrun.step import train_step
 from dlrun.stopping import (
     EarlyStopping,
     StoppedBy,
@@ -28,80 +41,7 @@ from dlrun.stopping import (
     reached_threshold,
     require_metric,
 )
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-
-
-class Log(Protocol):
-    """What the loop tells while it runs."""
-
-    def minibatch(self, step: int, loss: float, lr: float) -> None: ...
-
-    def epoch(self, line: Line) -> None: ...
-
-    def checkpoint(self, state: dict[str, Any], *, best: bool) -> None: ...
-
-    def step(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: all that is decided before the first step.
-
-    criterion: mean loss of (outputs, targets), shape (); evaluation_criterion: the same without
-        what only training does (label smoothing).
-    monitor: the metric that says which epoch was best; without a validation split the last one is.
-    """
-
-    criterion: Criterion
-    evaluation_criterion: Criterion
-    epochs: int
-    batch_size: int
-    seed: int
-    monitor: str
-    regularization: schema.Regularization = field(default_factory=schema.Regularization)
-    scheduler: schema.Scheduler = field(default_factory=schema.Scheduler)
-    stopping: schema.Stopping = field(default_factory=schema.Stopping)
-    augment: Augment | None = None
-    log_every_steps: int = 50
-
-
-@dataclass
-class Fitted:
-    """Where training stands, and in the end what it leaves.
-
-    history: one line an epoch; epoch 0 is before training. seconds: in training epochs,
-    evaluation left out. best_state: the weights of best_epoch.
-    """
-
-    history: list[Line] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float | None = None
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    stopped_by: StoppedBy = "epochs"
-    steps: int = 0
-    samples: int = 0
-    seconds: float = 0.0
-
-
-@dataclass
-class Training:
-    """A run under way: what trains, on what, how, and where it stands.
-
-    slices: of one pass over the training split. start: on time.perf_counter's clock.
-    """
-
-    model: nn.Module
-    parameters: list[nn.Parameter]  # those that get a gradient
-    optimizer: torch.optim.Optimizer
-    data: Splits
-    recipe: Recipe
-    compute: Compute
-    log: Log
-    slices: list[slice]
-    schedule: Schedule
-    start: float
-    fitted: Fitted
+from dlrun.transfer import training_mode
 
 
 def fit(
@@ -111,16 +51,19 @@ def fit(
     recipe: Recipe,
     compute: Compute,
     log: Log,
+    *,
+    requests: Requests | None = None,
+    resumed: tuple[Mapping[str, Any], list[Line]] | None = None,
 ) -> Fitted:
     """History and best weights of training until its epochs are over or a criterion stops it.
 
     The model is left with its last weights. Each epoch is told to `log` as it ends.
+    requests: what signals ask for; a stop is obeyed between two steps, after a checkpoint, by
+    raising Interrupted. resumed: a captured state to go on from, with the lines up to it.
     """
     slices = batch_slices(len(data.train), recipe.batch_size)
     num_steps = min(recipe.epochs * len(slices), recipe.stopping.max_steps or sys.maxsize)
-    early_stopping = EarlyStopping.from_knobs(recipe.regularization, recipe.monitor)
-    fitted = Fitted()
-    start = time.perf_counter()
+    now = time.perf_counter()
     run = Training(
         model=model,
         parameters=[p for p in model.parameters() if p.requires_grad],
@@ -129,131 +72,99 @@ def fit(
         recipe=recipe,
         compute=compute,
         log=log,
+        requests=requests or Requests(),
         slices=slices,
         schedule=Schedule(recipe.scheduler, optimizer, num_steps, len(slices)),
-        start=start,
-        fitted=fitted,
+        early_stopping=EarlyStopping.from_knobs(recipe.regularization, recipe.monitor),
+        start=now,
+        saved_at=now,
+        fitted=Fitted(),
     )
-    record_epoch(run, untrained_line(run))
-    initial_loss = fitted.history[0]["loss/train"]
-
-    for epoch in range(1, recipe.epochs + 1):
-        before = flat_parameters(model) if recipe.stopping.min_update is not None else None
-        epoch_start = time.perf_counter()
-        cut_short, figures = train_epoch(run, epoch)
-        compute.synchronize()
-        fitted.seconds += time.perf_counter() - epoch_start
-        line: Line = {"epoch": epoch, "step": fitted.steps, **figures, **validation(run)}
-        now = time.perf_counter()
-        line |= {"lr": run.schedule.lr, "time/epoch": now - epoch_start, "time/total": now - start}
-        record_epoch(run, line)
-
-        update = None if before is None else float((flat_parameters(model) - before).norm())
-        stopped_by = cut_short or reached_threshold(
-            recipe.stopping, line, update_norm=update, initial_loss=initial_loss
-        )
-        if stopped_by is None and early_stopping is not None:
-            value = require_metric("monitor", recipe.monitor, line)
-            stopped_by = "early_stopping" if early_stopping.update(value) else None
-        if stopped_by is not None:
-            fitted.stopped_by = stopped_by
-            break
-        run.schedule.after_epoch(line["loss/val"] if len(data.val) else line["loss/train"])
-    return fitted
+    if resumed is not None:
+        restore(run, *resumed)
+    try:
+        train_epochs(run)
+    except Interrupted:
+        save(run)
+        raise
+    return run.fitted
 
 
-def train_epoch(run: Training, epoch: int) -> tuple[StoppedBy | None, Line]:
-    """One pass over the training split: what cut it short, if anything, and its figures.
+def train_epochs(run: Training) -> None:
+    """Trains from where the run stands to its end."""
+    fitted, requests = run.fitted, run.requests
+    if not fitted.history:
+        line = untrained_line(run)
+        with requests.deferred():
+            record_epoch(run, line)
+            save(run)
+    while fitted.stopped_by is None and len(fitted.history) <= run.recipe.epochs:
+        with requests.deferred():
+            run.current = run.current or begin_pass(run)
+            with failures_told(run.recipe.batch_size):
+                train_pass(run, run.current)
+            obey(run)
+        validated = validation(run)  # the one long part that may be broken off
+        with requests.deferred():
+            conclude_epoch(run, validated)
+            obey(run)
+    fitted.stopped_by = fitted.stopped_by or "epochs"
+
+
+def train_pass(run: Training, current: Pass) -> None:
+    """Trains to the end of the pass under way, unless something cuts it short.
 
     Loss and metrics are means over the pass as it went: with dropout and augmentation on, and
     while the weights still moved.
     """
     data, recipe, fitted, device = run.data, run.recipe, run.fitted, run.compute.device
-    order = torch.randperm(len(data.train), generator=stream(recipe.seed, "order", epoch))
-    order = order.to(device)
-    augment_generator = stream(recipe.seed, "augment", epoch)
-    meter = Meter(data.task, data.target_scaling)
-    grad_norms: list[Tensor] = []
-    stopped_by: StoppedBy | None = None
+    order = order_of(run, current.epoch).to(device)
 
-    run.model.train()
-    for indices in run.slices:
+    training_mode(run.model)
+    for indices in run.slices[current.position :]:
+        if current.cut_short is not None:
+            break
         run.schedule.before_step(fitted.steps)
         # The order within the one batch of full-batch descent is immaterial: nothing is gathered.
         index = order[indices] if len(run.slices) > 1 else None
         inputs = take(data.train.inputs, index).to(device, non_blocking=True)
         targets = take(data.train.targets, index).to(device, non_blocking=True)
         if recipe.augment is not None:
-            inputs = recipe.augment(inputs, augment_generator)
+            inputs = recipe.augment(inputs, current.augment)
 
+        skipping = recipe.stopping.on_divergence == "skip_batch"
+        kept = [buffer.clone() for buffer in run.model.buffers()] if skipping else []
         logged = (fitted.steps + 1) % recipe.log_every_steps == 0 or indices is run.slices[-1]
-        outputs, loss, grad_norm = train_step(run, inputs, targets, measure=logged)
-        meter.add(outputs, targets, loss)
+        try:
+            outputs, loss, grad_norm = train_step(run, inputs, targets, measure=logged)
+        except NotFinite as error:
+            if not skipping:
+                fitted.divergence = divergence_at(run, fitted.steps + 1, str(error))
+                current.cut_short = "divergence"
+                break
+            fitted.skipped += 1
+            for buffer, before in zip(run.model.buffers(), kept, strict=True):
+                buffer.copy_(before)  # batch normalisation has seen the batch already
+        else:
+            current.meter.add(outputs, targets, loss)
+            if logged and grad_norm is not None:
+                current.grad_norms.append(grad_norm)
+        current.position += 1
         fitted.steps += 1
         fitted.samples += len(targets)
         run.log.step()
 
-        stopped_by = out_of_budget(recipe.stopping, fitted.steps, run.start)
-        if logged and grad_norm is not None:
-            grad_norms.append(grad_norm)
-        if logged or stopped_by is not None:
-            losses = meter.flush()
-            if not bool(torch.isfinite(losses).all()):
-                stopped_by = "divergence"
-                break
-            run.log.minibatch(fitted.steps, float(losses[-1]), run.schedule.lr)
-        if stopped_by is not None:
-            break
+        current.cut_short = out_of_budget(recipe.stopping, fitted.steps, run.start)
+        if logged or current.cut_short is not None:
+            losses = current.meter.flush()
+            if len(losses):
+                run.log.minibatch(fitted.steps, float(losses[-1]), run.schedule.lr)
+        if due_after_step(run):
+            save(run)
+        obey(run)
 
-    figures = {f"{name}/train": value for name, value in meter.result().items()}
-    figures["grad_norm"] = float(torch.stack(grad_norms).mean()) if grad_norms else None
-    return stopped_by, figures
-
-
-def train_step(
-    run: Training, inputs: Tensor, targets: Tensor, *, measure: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Outputs (B, K) and loss () before one update, and the gradient's norm () if measured.
-
-    The loss is that of the data alone; what the update descends has the L1 penalty added.
-    """
-    optimizer, parameters = run.optimizer, run.parameters
-    recipe, scaler = run.recipe, run.compute.scaler
-    seen: tuple[Tensor, Tensor] | None = None
-
-    def forward_backward() -> Tensor:
-        nonlocal seen
-        with run.compute.autocast():
-            outputs = run.model(inputs)
-            loss = recipe.criterion(outputs, targets)
-        if seen is None:  # L-BFGS comes back for more
-            seen = outputs.detach(), loss.detach()
-        l1 = recipe.regularization.l1
-        objective = loss + l1_penalty(parameters, l1) if l1 > 0 else loss
-        optimizer.zero_grad(set_to_none=True)  # as late as this: backward reuses the memory
-        (objective if scaler is None else scaler.scale(objective)).backward()  # type: ignore[no-untyped-call]
-        return objective
-
-    grad_norm = None
-    if isinstance(optimizer, torch.optim.LBFGS):
-        optimizer.step(forward_backward)  # type: ignore[no-untyped-call]
-        if measure:
-            grad_norm = gradient_norm(parameters)
-    else:
-        forward_backward()
-        if scaler is not None:
-            scaler.unscale_(optimizer)
-        if recipe.regularization.max_grad_norm is not None:
-            grad_norm = nn.utils.clip_grad_norm_(parameters, recipe.regularization.max_grad_norm)
-        elif measure:  # before the step: some optimizers add weight decay to the gradient in place
-            grad_norm = gradient_norm(parameters)
-        if scaler is None:
-            optimizer.step()
-        else:
-            scaler.step(optimizer)
-            scaler.update()
-    assert seen is not None
-    return *seen, grad_norm
+    run.compute.synchronize()
+    current.seconds = time.perf_counter() - current.start
 
 
 def untrained_line(run: Training) -> Line:
@@ -285,16 +196,67 @@ def validation(run: Training) -> Line:
     return {f"{name}/val": value for name, value in figures.items()}
 
 
-def record_epoch(run: Training, line: Line) -> None:
-    """Adds an epoch to history, log and checkpoint; keeps its weights if it is the best so far.
+def conclude_epoch(run: Training, validated: Line) -> None:
+    """Ends the pass under way: records its epoch, decides whether it was the last one, saves."""
+    recipe, fitted, current = run.recipe, run.fitted, run.current
+    assert current is not None
+    now = time.perf_counter()
+    line: Line = {"epoch": current.epoch, "step": fitted.steps}
+    line |= {f"{name}/train": value for name, value in current.meter.result().items()}
+    norms = current.grad_norms
+    line["grad_norm"] = float(torch.stack(norms).mean()) if norms else None
+    line |= validated
+    times = {"time/epoch": now - current.start, "time/total": now - run.start}
+    line |= {"lr": run.schedule.lr, **times}
+    fitted.seconds += current.seconds
+    record_epoch(run, line)
 
-    Any sound epoch beats epoch 0, the untrained network. Without a validation split the latest
-    sound epoch counts as the best.
+    update = None
+    if current.before is not None:
+        update = float((flat_parameters(run.model) - current.before).norm())
+    fitted.stopped_by = current.cut_short or stopped_by(run, line, update)
+    if fitted.stopped_by is None:
+        run.schedule.after_epoch(line["loss/val"] if len(run.data.val) else line["loss/train"])
+        if current.epoch == recipe.epochs:
+            fitted.stopped_by = "epochs"
+    if fitted.stopped_by == "divergence" and fitted.divergence is None:
+        grown, skipped = "the loss has grown past divergence_factor", "every batch was skipped"
+        reason = skipped if line["loss/train"] is None else grown
+        fitted.divergence = divergence_at(run, fitted.steps, reason)
+    run.current = None
+    if fitted.stopped_by != "divergence" and due_after_epoch(run):  # else the last good one stays
+        save(run)
+
+
+def divergence_at(run: Training, step: int, reason: str) -> Divergence:
+    """The divergence of the run in the pass under way."""
+    assert run.current is not None
+    return diverged(run.model, step, run.current.epoch, reason, run.gradient_before)
+
+
+def stopped_by(run: Training, line: Line, update_norm: float | None) -> StoppedBy | None:
+    """The criterion that an epoch's figures meet, or None."""
+    initial_loss = run.fitted.history[0]["loss/train"]
+    reached = reached_threshold(
+        run.recipe.stopping, line, update_norm=update_norm, initial_loss=initial_loss
+    )
+    if reached is None and run.early_stopping is not None:
+        value = require_metric("monitor", run.recipe.monitor, line)
+        return "early_stopping" if run.early_stopping.update(value) else None
+    return reached
+
+
+def record_epoch(run: Training, line: Line) -> None:
+    """Adds an epoch to history and log; keeps its weights if it is the best so far.
+
+    Any sound epoch beats epoch 0, the untrained network; one in which the run diverged is not
+    sound. Without a validation split the latest sound epoch counts as the best.
     """
     fitted, validated = run.fitted, len(run.data.val) > 0
+    broken = run.current is not None and run.current.cut_short == "divergence"
     monitor = run.recipe.monitor if validated else "loss/train"
     value, than = line.get(monitor), fitted.best_value if fitted.best_epoch > 0 else None
-    sound = value is not None and math.isfinite(value)
+    sound = value is not None and math.isfinite(value) and not broken
     first = not fitted.history
     best = first or (sound and (not validated or is_better(monitor, value or 0.0, than)))
     fitted.history.append(line)
@@ -302,7 +264,37 @@ def record_epoch(run: Training, line: Line) -> None:
         fitted.best_epoch, fitted.best_value = int(line["epoch"] or 0), value
         fitted.best_state = copy_state(run.model)
     run.log.epoch(line)
-    run.log.checkpoint(checkpoint_state(run), best=best)
+
+
+def save(run: Training) -> None:
+    """Hands the log a checkpoint of the run as it stands."""
+    run.log.checkpoint(capture(run))
+    run.saved_at = time.perf_counter()
+
+
+def obey(run: Training) -> None:
+    """Does what signals have asked for: a checkpoint, or a stop by raising Interrupted."""
+    if run.requests.save:
+        run.requests.save = False
+        save(run)
+    if run.requests.stop is not None:
+        raise Interrupted(run.requests.stop)
+
+
+def due_after_step(run: Training) -> bool:
+    """Whether a checkpoint is due in the middle of an epoch."""
+    wanted = run.recipe.checkpoint
+    if wanted.every_steps is not None and run.fitted.steps % wanted.every_steps == 0:
+        return True
+    if wanted.every_minutes is None:
+        return False
+    return time.perf_counter() - run.saved_at >= 60 * wanted.every_minutes
+
+
+def due_after_epoch(run: Training) -> bool:
+    """Whether a checkpoint is due between two epochs; at the end of a run one always is."""
+    every, epoch = run.recipe.checkpoint.every_epochs, len(run.fitted.history) - 1
+    return run.fitted.stopped_by is not None or (every is not None and epoch % every == 0)
 
 
 def out_of_budget(stopping: schema.Stopping, steps: int, start: float) -> StoppedBy | None:
@@ -312,28 +304,3 @@ def out_of_budget(stopping: schema.Stopping, steps: int, start: float) -> Stoppe
     if stopping.max_seconds is not None and time.perf_counter() - start >= stopping.max_seconds:
         return "time"
     return None
-
-
-def checkpoint_state(run: Training) -> dict[str, Any]:
-    """What a checkpoint holds of a run under way, for torch.save."""
-    return {
-        "model": run.model.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "epoch": len(run.fitted.history) - 1,
-        "step": run.fitted.steps,
-    }
-
-
-def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
-    """L2 norm of the gradient over all parameters, shape ()."""
-    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-
-
-def flat_parameters(model: nn.Module) -> Tensor:
-    """All parameters as one vector (P,), copied."""
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-def copy_state(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters and buffers, copied."""
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -44,6 +47,22 @@ class Meter:
         self._outputs.append(outputs)
         self._targets.append(targets)
         self._losses.append(loss)
+
+    def state(self) -> dict[str, Any]:
+        """All that was added, as it waits: sums taken at another moment would round otherwise."""
+        waiting = {"outputs": self._outputs, "targets": self._targets, "losses": self._losses}
+        return {"count": self.count, "sums": self._sums, "shift": self._shift, **waiting}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Takes up what `state` gave, its tensors on `device`."""
+        self.count = state["count"]
+        sums = device if device.type != "mps" else torch.device("cpu")
+        self._sums = None if state["sums"] is None else state["sums"].to(sums)
+        self._shift = None if state["shift"] is None else state["shift"].to(sums)
+        self._outputs, self._targets, self._losses = (
+            [tensor.to(device) for tensor in state[name]]
+            for name in ("outputs", "targets", "losses")
+        )
 
     def flush(self) -> Tensor:
         """Adds what is waiting to the sums; returns its losses, one a batch, the last batch last.

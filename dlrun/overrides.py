@@ -34,6 +34,17 @@ def to_override(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{to_override(item)}' for key, item in value.items())}}}"
     if isinstance(value, (str, Path)):
-        text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-        return text if text.isidentifier() else f'"{text}"'
+        return _text(str(value))
     return str(value)
+
+
+def _text(text: str) -> str:
+    """Text as a word where it is one and means nothing else, else in quotes."""
+    word = re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII)
+    if word and text.lower() not in ("null", "true", "false", "nan", "inf"):
+        return text
+    # Within quotes a backslash is one, but for those right before a quote or the end.
+    escaped = re.sub(
+        r'(\\*)("|\Z)', lambda found: found[1] * 2 + found[2].replace('"', '\\"'), text
+    )
+    return f'"{escaped}"'

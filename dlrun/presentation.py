@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,10 @@ from dlrun.datasets import Splits
 from dlrun.describe import config_tree, describe_task, flat_hparams, model_text, stored_data
 from dlrun.device import Compute, describe
 from dlrun.evaluation import predict
-from dlrun.loop import Fitted, Recipe
 from dlrun.metrics import predicted_classes
 from dlrun.models.summary import summarize, total_parameters
 from dlrun.runlog import RunLog
+from dlrun.state import FORMAT, Fitted, Recipe
 from dlrun.terminal import display_path
 
 
@@ -31,15 +31,30 @@ def introduce(
     model: nn.Module,
     recipe: Recipe,
     compute: Compute,
+    notes: Sequence[str],
 ) -> None:
-    """Shows and records what is about to be trained: config, data, model, hyper-parameters."""
+    """Shows and records what is about to be trained: config, data, model, hyper-parameters.
+
+    notes: what to know of the model's first weights.
+    """
     rows, totals = summarize(model, data.in_shape), total_parameters(model)
     hparams = flat_hparams(settings, choices, recipe.batch_size)
     device = describe(compute.device)
-    log.update(seed=settings.seed, device=device, parameters=totals.parameters, hparams=hparams)
-    log.checkpoint_extra = stored_data(data)
+    log.update(
+        seed=settings.seed,
+        device=device,
+        parameters=totals.parameters,
+        trainable_parameters=totals.trainable,
+        hparams=hparams,
+    )
+    log.about = {
+        "format": FORMAT,
+        "config": OmegaConf.to_container(config, resolve=True),
+        "choices": dict(choices),
+        "data": stored_data(data),
+    }
     config_text = OmegaConf.to_yaml(config, resolve=True)
-    log.start(config_text, model_text(rows, totals.parameters), hparams)
+    log.start(config_text, model_text(rows, totals), hparams)
 
     terminal = log.terminal
     terminal.config(display_path(log.run_dir), config_tree(settings, choices))
@@ -51,11 +66,11 @@ def introduce(
             "task": describe_task(data),
             "device": f"{device}, {settings.device.precision}",
         },
-        data.notes,
+        [*data.notes, *notes, *log.notes],
     )
     terminal.model(rows, totals.parameters, totals.trainable)
     num_batches = len(batch_slices(len(data.train), recipe.batch_size))
-    terminal.start(recipe.epochs, num_batches, len(data.train))
+    terminal.start(recipe.epochs, num_batches, len(data.train), log.first_step)
 
 
 def draw(log: RunLog, fitted: Fitted, data: Splits, model: nn.Module, compute: Compute) -> None:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import math
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from dlrun.checkpoint import link_checkpoint, save_checkpoint
-from dlrun.errors import UserError
+from dlrun.checkpoint import save_checkpoint
+from dlrun.errors import Failure, UserError
+from dlrun.evaluation import Line
+from dlrun.failures import explain
+from dlrun.provenance import git_state, installed_versions
+from dlrun.run_files import (
+    METRICS,
+    cut_back,
+    give_up_room,
+    locked,
+    plain,
+    read_history,
+    read_summary,
+    replace_text,
+    room_for_last_words,
+    sizes,
+    train_log,
+    write_summary,
+    writing_threads_quiet,
+)
 from dlrun.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -25,17 +40,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dlrun")
 
-PACKAGES = ("dlrun", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
-
 
 class RunLog:
     """The record of one run, in its directory from the first moment on.
 
-    As a context manager it closes its files and writes down how the run ended, also when an
-    exception ends it.
+    As a context manager it holds the directory, closes its files and writes down how the run
+    ended, also when an exception ends it. With a checkpoint it goes on from there: files are cut
+    back to it, and the lines of the epochs until then are its `history`.
     """
 
-    def __init__(self, run_dir: Path, *, overrides: Sequence[str], terminal: Terminal) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        overrides: Sequence[str],
+        terminal: Terminal,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> None:
         self.run_dir = run_dir
         self.terminal = terminal
         self.summary: dict[str, Any] = {
@@ -48,29 +69,67 @@ class RunLog:
             "epochs": 0,
             "steps": 0,
             "parameters": None,
+            "trainable_parameters": None,
             "best_epoch": None,
             "metrics": {},
+            "skipped_batches": 0,
             "train_seconds": None,
             "samples_per_second": None,
             "device": None,
             "versions": installed_versions(),
-            "git": _git(),
+            "git": None if checkpoint is not None else git_state(),
+            "resumed": [],
         }
+        self.history: list[Line] = []
         self.profiler: Any = None  # a torch.profiler.profile while one records
-        self.checkpoint_extra: dict[str, Any] = {}
+        self.about: dict[str, Any] = {}  # what checkpoints say of the run beside its state
+        self.notes: list[str] = []  # what to know of a run that goes on
+        self.first_step = 0 if checkpoint is None else checkpoint["step"]
+        self._resumed = checkpoint
+        self._best_saved: int | None = None
         self._writer: SummaryWriter | None = None
         self._first_step_seen = False
+        self._open = ExitStack()
 
     def __enter__(self) -> RunLog:
-        if (self.run_dir / "summary.json").exists():
-            raise UserError(
-                f"hydra.run.dir={self.run_dir}: holds a run already; a run never writes over "
-                "another (name a new directory)"
-            )
-        (self.run_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self.write_summary()
-        self._metrics = (self.run_dir / "metrics.jsonl").open("a", encoding="utf-8")
+        with ExitStack() as opened:
+            opened.enter_context(locked(self.run_dir))
+            opened.enter_context(room_for_last_words(self.run_dir))
+            opened.enter_context(writing_threads_quiet())
+            if self._resumed is not None:
+                self._take_up(self._resumed)
+            elif (self.run_dir / "summary.json").exists():
+                raise UserError(
+                    f"hydra.run.dir={self.run_dir}: holds a run already; a run never writes over "
+                    "another (name a new directory)"
+                )
+            (self.run_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
+            opened.enter_context(train_log(self.run_dir / "train.log"))
+            self.write_summary()
+            metrics = (self.run_dir / METRICS).open("a", encoding="utf-8")
+            self._metrics = opened.enter_context(metrics)
+            opened.callback(self._close_writer)
+            opened.callback(self.terminal.stop)
+            self._open = opened.pop_all()
         return self
+
+    def _take_up(self, checkpoint: Mapping[str, Any]) -> None:
+        cut_back(self.run_dir, checkpoint["files"])
+        done = checkpoint["epoch"] - (checkpoint["pass"] is not None)
+        self.history = read_history(self.run_dir, done)
+        fresh, step = self.summary, checkpoint["step"]
+        self.summary = {**fresh, **(read_summary(self.run_dir) or {})}
+        before = self.summary["versions"]
+        changed = {name: v for name, v in fresh["versions"].items() if before.get(name) != v}
+        note = {"step": step, "overrides": list(fresh["overrides"]), "versions": changed}
+        resumed = [*self.summary["resumed"], note]
+        self.notes.append(f"resumed at step {step:,}, in epoch {len(self.history)}")
+        if changed:
+            names = ", ".join(f"{name} {before.get(name)} → {v}" for name, v in changed.items())
+            self.notes.append(f"versions have changed: {names}; figures may differ from now on")
+        self.summary.update(status="running", stopped_by=None, error=None, resumed=resumed)
+        if self.history:
+            self.summary.update(epochs=done, steps=self.history[-1]["step"])
 
     def __exit__(
         self,
@@ -78,17 +137,35 @@ class RunLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.terminal.stop()
+        try:
+            with self._open:
+                if error is not None:
+                    give_up_room(self.run_dir)
+                    self._tell_end(error)
+        except OSError as failure:
+            if error is not None:  # to be told is what ended the run, and may well cause this one
+                return
+            self.update(status="failed", error=explain(failure))
+            raise
+
+    def _tell_end(self, error: BaseException) -> None:
+        """Writes down what ended the run; the traceback goes to train.log alone."""
         if isinstance(error, KeyboardInterrupt):
             self.update(status="interrupted", stopped_by="signal")
-        elif error is not None:
-            text = str(error) if isinstance(error, UserError) else f"{kind.__name__}: {error}"  # type: ignore[union-attr]
-            self.update(status="failed", error=text)
-            logger.info("failed", exc_info=error)  # the traceback goes to train.log alone
-        if self._writer is not None:
+            return
+        told = str(error) if isinstance(error, (UserError, Failure)) else explain(error)
+        self.update(status="failed", error=told or f"{type(error).__name__}: {error}")
+        logger.info("failed", exc_info=error)
+
+    def _close_writer(self) -> None:
+        events = None if self._writer is None else self._writer.file_writer
+        if events is None:
+            return
+        try:
             self._end_hparams()
-            self._writer.close()
-        self._metrics.close()
+            events.flush()  # raises what the thread that writes has met
+        finally:
+            events.close()  # ends that thread
 
     @property
     def writer(self) -> SummaryWriter:
@@ -96,7 +173,8 @@ class RunLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.run_dir))
+            step = None if self._resumed is None else self.first_step + 1
+            self._writer = SummaryWriter(str(self.run_dir), purge_step=step)
         return self._writer
 
     def update(self, **entries: Any) -> None:
@@ -105,15 +183,17 @@ class RunLog:
         self.write_summary()
 
     def write_summary(self) -> None:
-        """Replaces summary.json in one go, so that a reader never meets half of it."""
-        beside = self.run_dir / ".summary.json.tmp"
-        text = json.dumps(_plain(self.summary), indent=2, ensure_ascii=False)
-        # A file name that is not UTF-8 has lone surrogates in it; JSON writes them so.
-        beside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, self.run_dir / "summary.json")
+        write_summary(self.run_dir, self.summary)
 
     def start(self, config_text: str, model_text: str, hparams: Mapping[str, Any]) -> None:
-        """Tells TensorBoard what this run is: config, model, hyper-parameters."""
+        """Tells .hydra and TensorBoard what this run is: config, model, hyper-parameters.
+
+        The config is stored as it runs, every reference in it resolved.
+        """
+        (self.run_dir / ".hydra").mkdir(exist_ok=True)
+        replace_text(self.run_dir / ".hydra" / "config.yaml", config_text)
+        if self._resumed is not None:  # TensorBoard knows it from before
+            return
         writer = self.writer
         writer.add_text("config", _preformatted(config_text), 0)
         writer.add_text("model", _preformatted(model_text), 0)
@@ -135,7 +215,7 @@ class RunLog:
 
     def epoch(self, line: Mapping[str, float | None]) -> None:
         """One line of metrics.jsonl, and the same figures to TensorBoard and the terminal."""
-        self._metrics.write(json.dumps(_plain(line)) + "\n")
+        self._metrics.write(json.dumps(plain(line)) + "\n")
         self._metrics.flush()
         step = int(line["step"] or 0)
         if line["epoch"] == 0:
@@ -149,18 +229,37 @@ class RunLog:
         self.terminal.epoch(line)
         logger.info("epoch %s: %s", line["epoch"], _figures(line))
 
-    def checkpoint(self, state: dict[str, Any], *, best: bool) -> None:
-        """checkpoints/last.pt, and best.pt when this epoch is the best so far."""
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        """checkpoints/last.pt with the one before it, and best.pt when there is a better epoch.
+
+        The sizes of the other files go into it; what is written later can be cut off again.
+        best.pt comes first: a run that is killed between the two goes on from the last.pt before,
+        and so comes to write both once more.
+        """
+        best = state["best"]
+        weights = state["model"] if best["model"] is None else best["model"]
+        self.keep_best(best["epoch"], best["value"], weights)
+        self._metrics.flush()
+        os.fsync(self._metrics.fileno())
+        if self._writer is not None:
+            self._writer.flush()
         folder = self.run_dir / "checkpoints"
-        save_checkpoint(folder / "last.pt", {**state, **self.checkpoint_extra})
-        if best:
-            link_checkpoint(folder / "last.pt", folder / "best.pt")
+        content = {**state, **self.about, "files": sizes(self.run_dir)}
+        save_checkpoint(folder / "last.pt", content, previous=folder / "previous.pt")
+
+    def keep_best(self, epoch: int, value: float | None, weights: Mapping[str, Any]) -> None:
+        """checkpoints/best.pt: the best weights so far, without what only training needs."""
+        if weights and epoch != self._best_saved:
+            content = {"model": dict(weights), "epoch": epoch, "value": value}
+            save_checkpoint(self.run_dir / "checkpoints" / "best.pt", {**content, **self.about})
+            self._best_saved = epoch
 
     def finals(self, metrics: Mapping[str, float | None], step: int) -> None:
         """Test figures, to TensorBoard; they stand in summary.json through `update`."""
         for name, value in metrics.items():
             if value is not None:
                 self.writer.add_scalar(name, value, step)
+        self.writer.flush()  # before the summary says that the run is over
 
     def figure(self, name: str, figure: Figure, step: int = 0) -> None:
         """A picture: figures/NAME.png, and the same in TensorBoard."""
@@ -232,40 +331,3 @@ def _figures(line: Mapping[str, float | None]) -> str:
 def _preformatted(text: str) -> str:
     """Markdown that shows the text as it stands."""
     return "\n".join(f"    {line}" for line in text.splitlines())
-
-
-def _plain(value: Any) -> Any:
-    """The value with what JSON has no number for (NaN, infinity) as null."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a run's figures hang on."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # dlrun run from a checkout, say
-            continue
-    return versions
-
-
-def _git() -> dict[str, Any] | None:
-    """Commit and dirty state of the repository one runs from; None where there is none."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=5, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):  # no git, no repository, no commit yet
-        return None

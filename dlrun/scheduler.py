@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
@@ -58,6 +59,14 @@ class Schedule:
         self.scale = 1.0
         self.best = math.inf
         self.bad_epochs = 0
+
+    def state(self) -> dict[str, float]:
+        """What the plateau schedule remembers; the others follow from the step."""
+        return {"scale": self.scale, "best": self.best, "bad_epochs": self.bad_epochs}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        self.scale, self.best = state["scale"], state["best"]
+        self.bad_epochs = int(state["bad_epochs"])
 
     @property
     def lr(self) -> float:

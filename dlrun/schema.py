@@ -71,7 +71,9 @@ class Device:
     name: str = "auto"  # auto (cuda, else mps, else cpu), cpu, cuda, cuda:N, mps
     precision: str = setting("fp32", choices=("fp32", "bf16", "fp16"))  # fp16 scales the loss
     compile: bool = False  # torch.compile the model: slow first step, pays on long runs
-    threads: Optional[int] = setting(None, ge=1, example=2)  # CPU threads; null: torch's choice
+    threads: Optional[int] = setting(
+        None, ge=1, le=1024, example=2
+    )  # CPU threads; null: torch's choice
     deterministic: bool = True  # only algorithms that repeat bit for bit on this machine
 
 
@@ -123,7 +125,19 @@ class Stopping:
     )  # mean L2 norm of the gradient over an epoch's logged steps
     divergence_factor: Optional[float] = setting(
         None, gt=1, example=10
-    )  # loss/train over its value before training; a loss that is not finite always stops
+    )  # loss/train over its value before training
+    on_divergence: str = setting(
+        "stop", choices=("stop", "skip_batch")
+    )  # at a loss or gradient that is not finite: end the run, or leave out this one update
+
+
+@dataclass
+class Checkpoint:
+    """When checkpoints/last.pt is written, besides at the end; each of them that is set counts."""
+
+    every_epochs: Optional[int] = setting(1, ge=1, example=1)  # null: not by epochs
+    every_steps: Optional[int] = setting(None, ge=1, example=500)  # in the middle of epochs too
+    every_minutes: Optional[float] = setting(None, gt=0, example=10)  # at the next step after it
 
 
 @dataclass
@@ -141,7 +155,12 @@ class Debug:
 class Config:
     """One run. What people sweep stands at the top level."""
 
-    model: Any = MISSING
+    model: Any = field(
+        default_factory=lambda: {
+            "init_from": None,  # a run directory or a file of weights to start from
+            "freeze": [],  # what stays as it is: parameters, modules or patterns of either
+        }
+    )  # and the keys of the chosen model, which may set these two as well
     optimizer: Any = MISSING
     dataset: Any = MISSING
     regularization: Regularization = field(default_factory=Regularization)
@@ -150,6 +169,7 @@ class Config:
     scheduler: Scheduler = field(default_factory=Scheduler)
     stopping: Stopping = field(default_factory=Stopping)
     debug: Debug = field(default_factory=Debug)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)  # when one is written
     seed: int = setting(0, ge=0, lt=2**63, example=0)  # of split, initial weights, order, dropout
     epochs: int = setting(10, ge=0, example=10)  # passes over the training split
     batch_size: Union[int, str] = 64  # samples a step; full: all at once (gradient descent)

@@ -10,7 +10,7 @@ from typing import Any
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from dlrun.errors import nearest
+from dlrun.errors import nearest, shown
 
 
 def argument_faults(
@@ -38,17 +38,22 @@ def argument_faults(
     for key, value in keys.items():
         if key not in named:
             if not open_ended:
-                known = nearest(key, named) or f"; there are {', '.join(named) or 'none'}"
-                faults.append(f"{group}.{key}: no such key{known}")
+                known = nearest(str(key), named) or f"; there are {', '.join(named) or 'none'}"
+                faults.append(f"{group}.{shown(key)}: no such key{known}")
         elif key in hints and not _fits(value, hints[key]):
             example = parameters[key].default
-            shown = (
+            hint = (
                 ""
                 if example in (None, inspect.Parameter.empty)
                 else f" (for example {group}.{key}={example})"
             )
-            expected = f"{_spell(hints[key])}{shown}{_near(value, hints[key])}"
-            faults.append(f"{group}.{key}={value}: expected {expected}")
+            expected = f"{_spell(hints[key])}{hint}{_near(value, hints[key])}"
+            faults.append(f"{group}.{key}={shown(value)}: expected {expected}")
+        elif _beyond_64_bits(value):
+            faults.append(
+                f"{group}.{key}={shown(value)}: expected whole numbers between -2^63 and 2^63 "
+                f"(for a larger number type it as a decimal, for example {group}.{key}=1e20)"
+            )
     if passed is not None:
         for name in named:
             if parameters[name].default is inspect.Parameter.empty and name not in keys:
@@ -75,6 +80,13 @@ def _fits(value: Any, hint: Any) -> bool:
             continue
         return True
     return False
+
+
+def _beyond_64_bits(value: Any) -> bool:
+    """Whether there is a whole number in it that tensors and compiled code cannot hold."""
+    if isinstance(value, (list, tuple)):
+        return any(_beyond_64_bits(item) for item in value)
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

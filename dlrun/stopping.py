@@ -73,6 +73,13 @@ class EarlyStopping:
             return None
         return cls(metric, knobs.early_stopping_patience, knobs.early_stopping_min_delta)
 
+    def state(self) -> dict[str, float | None]:
+        """What it remembers of the epochs so far."""
+        return {"best": self.best, "bad_epochs": self.bad_epochs}
+
+    def restore(self, state: Mapping[str, float | None]) -> None:
+        self.best, self.bad_epochs = state["best"], int(state["bad_epochs"] or 0)
+
     def update(self, value: float) -> bool:
         """Whether to stop, having seen one more epoch.
 
@@ -98,8 +105,8 @@ def reached_threshold(
 
     update_norm: L2 norm of the parameters' change over the epoch. initial_loss: before training.
     """
-    loss = figures.get("loss/train")
-    if loss is not None and _diverged(loss, initial_loss, settings.divergence_factor):
+    loss = figures.get("loss/train")  # None when no batch of the epoch had a finite one
+    if loss is None or _diverged(loss, initial_loss, settings.divergence_factor):
         return "divergence"
     if settings.target_metric is not None and settings.target_value is not None:
         value = require_metric("stopping.target_metric", settings.target_metric, figures)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ class Terminal:
         self._line: Mapping[str, float | None] = {}
         self._epochs = 0
         self._steps_per_epoch = 1
+        self._first_step = 0
         self._samples_per_step = 1.0
         self._start = 0.0
 
@@ -66,26 +69,31 @@ class Terminal:
             self.console.print(_literal(f"note: {note}", "yellow"))
 
     def model(self, rows: Sequence[LayerRow], total: int, trainable: int) -> None:
-        """Layers with output shapes and parameters, in the manner of Keras."""
+        """Layers with output shapes and parameters, in the manner of Keras; what is frozen."""
+        frozen = total - trainable
         table = _table()
         for name in ("layer", "type", "output shape"):
             table.add_column(name)
         table.add_column("parameters", justify="right")
+        if frozen:
+            table.add_column("frozen", justify="right")
         for row in rows:
             shape = ", ".join(str(size) for size in row.output_shape)
-            table.add_row(
-                _literal(row.name), _literal(row.type), f"(N, {shape})", f"{row.parameters:,}"
-            )
+            counts = [f"{row.parameters:,}"]
+            if frozen:
+                counts.append(f"{row.parameters - row.trainable:,}")
+            table.add_row(_literal(row.name), _literal(row.type), f"(N, {shape})", *counts)
         table.add_section()
         table.add_row("total", "", "", Text(f"{total:,}", style="bold"))
-        if trainable != total:
+        if frozen:
             table.add_row("trainable", "", "", f"{trainable:,}")
+            table.add_row("frozen", "", "", f"{frozen:,}")
         self.console.print()
         self.console.print(table)
 
-    def start(self, epochs: int, steps_per_epoch: int, num_samples: int) -> None:
-        """Training begins."""
-        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+    def start(self, epochs: int, steps_per_epoch: int, num_samples: int, step: int = 0) -> None:
+        """Training begins, or goes on after `step` steps."""
+        self._epochs, self._steps_per_epoch, self._first_step = epochs, steps_per_epoch, step
         self._samples_per_step = num_samples / steps_per_epoch
         self._start = time.perf_counter()
         self.console.print()
@@ -100,7 +108,10 @@ class Terminal:
                 refresh_per_second=4,
             )
             self._task = self._progress.add_task(
-                f"epoch 0/{epochs}", total=epochs * steps_per_epoch, figures=""
+                f"epoch {step // steps_per_epoch}/{epochs}",
+                completed=step,
+                total=epochs * steps_per_epoch,
+                figures="",
             )
             self._progress.start()
 
@@ -134,13 +145,13 @@ class Terminal:
         """Redraws the live line, always one line: a narrow terminal gets fewer figures."""
         assert self._progress is not None
         seconds = time.perf_counter() - self._start
-        num_steps = self._epochs * self._steps_per_epoch
+        num_steps, made = self._epochs * self._steps_per_epoch, step - self._first_step
         figures = _pairs(self._line)
-        if 0 < step < num_steps:
-            figures.append(f"{_clock(seconds / step * (num_steps - step))} left")
+        if made > 0 and step < num_steps:
+            figures.append(f"{_clock(seconds / made * (num_steps - step))} left")
         figures.append(f"lr {lr:.3g}")
-        if step and seconds > 0:
-            figures.append(f"{_thousands(step * self._samples_per_step / seconds)} samples/s")
+        if made > 0 and seconds > 0:
+            figures.append(f"{_thousands(made * self._samples_per_step / seconds)} samples/s")
         if minibatch:
             figures.append(minibatch)
         description = f"epoch {epoch}/{self._epochs}"
@@ -193,6 +204,28 @@ def display_path(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def typed_path(path: Path) -> str:
+    r"""The path as one would type it in a shell, from the current directory.
+
+    >>> print(typed_path(Path("runs/a b")), typed_path(Path("-x")), typed_path(Path("a\x1b'b")))
+    'runs/a b' ./-x $'a\x1b\'b'
+    """
+    text = display_path(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    # Within $'...' a shell reads escapes, so that what is copied names the same path.
+    letters = (
+        f"\\{char}" if char in "\\'" else char if char.isprintable() else _escaped_bytes(char)
+        for char in text
+    )
+    return f"$'{''.join(letters)}'"
+
+
+def _escaped_bytes(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
 
 
 def _table() -> Table:

@@ -20,18 +20,25 @@ from torch import nn
 from dlrun import losses, optimizers, schema
 from dlrun.augment import shift_and_rotate
 from dlrun.batches import resolve_batch_size, take
-from dlrun.check import SPLIT_KEYS, check
+from dlrun.check import MODEL_KEYS, SPLIT_KEYS, check
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split
 from dlrun.debugging import profiling, shorten
+from dlrun.describe import fingerprint, same_data
 from dlrun.device import Compute, open_device
-from dlrun.errors import UserError
+from dlrun.endings import cure, endings_told
+from dlrun.errors import Failure, UserError
 from dlrun.evaluation import Line, evaluate
-from dlrun.loop import Augment, Fitted, Recipe, fit
+from dlrun.failures import failures_told
+from dlrun.loop import fit
 from dlrun.presentation import draw, introduce
 from dlrun.randomness import stream_seed
 from dlrun.runlog import RunLog
-from dlrun.terminal import Terminal, display_path
+from dlrun.signals import listening
+from dlrun.state import Augment, Fitted, Recipe
+from dlrun.targets import Trust
+from dlrun.terminal import Terminal, display_path, typed_path
+from dlrun.transfer import freeze, load_weights, training_mode
 
 if TYPE_CHECKING:
     import pandas
@@ -45,6 +52,7 @@ class Result:
 
     model: with its best weights, in evaluation mode. metrics: figures at the best epoch, by the
     names of the TensorBoard tags, and those of the test split. lines: metrics.jsonl.
+    advice: two lines on why it diverged and what to try; None for a run that did not.
     """
 
     run_dir: Path
@@ -55,6 +63,7 @@ class Result:
     lines: list[Line]
     model: nn.Module
     best_value: float | None
+    advice: str | None = None
 
     @property
     def history(self) -> pandas.DataFrame:
@@ -75,14 +84,23 @@ def train(
     run_dir: Path,
     choices: Mapping[str, Any],
     overrides: Sequence[str] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+    trust: Trust = "own",
 ) -> Result:
     """The result of the run that `config` describes, recorded in `run_dir`.
 
-    choices: what was chosen of each group, to name things by. Raises UserError for bad input.
+    choices: what was chosen of each group, to name things by. checkpoint: of the same run, to go
+    on from. trust: whose config it is, see dlrun.targets.
+    Raises UserError for bad input, Failure for a full disk and the like, Interrupted by a signal.
     """
     terminal = Terminal(quiet=bool(config.quiet))
-    with RunLog(run_dir, overrides=overrides, terminal=terminal) as log:
-        settings = check(config, choices)
+    with (
+        listening() as requests,
+        endings_told(run_dir, config),
+        failures_told(),
+        RunLog(run_dir, overrides=overrides, terminal=terminal, checkpoint=checkpoint) as log,
+    ):
+        settings = check(config, choices, trust, resumed=checkpoint is not None)
         compute = open_device(
             settings.device.name,
             precision=settings.device.precision,
@@ -90,9 +108,10 @@ def train(
             deterministic=settings.device.deterministic,
         )
         with own_random_numbers(settings.seed, compute):
-            data = to_device(shorten(load_data(settings), settings), compute)
+            loaded = load_data(settings) if checkpoint is None else load_again(settings)
+            data = to_device(shorten(loaded, settings), compute)
             settings.loss.name = losses.resolve(settings.loss.name, data.task, len(data.classes))
-            model = build_model(settings, data, compute)
+            model, notes = build_model(settings, data, compute, resumed=checkpoint is not None)
             optimizer = optimizers.build(
                 instantiate({"_convert_": "all", **settings.optimizer}),
                 model,
@@ -101,16 +120,24 @@ def train(
             )
             recipe = build_recipe(settings, data)
             check_batch_norm(model, recipe.batch_size)
-            introduce(log, config, settings, choices, data, model, recipe, compute)
+            if checkpoint is not None:
+                check_same_data(data, checkpoint)
+            introduce(log, config, settings, choices, data, model, recipe, compute, notes)
+            resumed = None if checkpoint is None else (checkpoint, log.history)
             with profiling(log, on=settings.debug.profile):
-                fitted = fit(model, optimizer, data, recipe, compute, log)
+                fitted = fit(
+                    *(model, optimizer, data, recipe, compute, log),
+                    requests=requests,
+                    resumed=resumed,
+                )
+            log.keep_best(fitted.best_epoch, fitted.best_value, fitted.best_state)
             model.load_state_dict(fitted.best_state)
             test = evaluate(model, recipe.evaluation_criterion, data.test, data, compute)
             metrics = dict(fitted.history[fitted.best_epoch])
             metrics |= {f"{name}/test": value for name, value in test.items()}
             if settings.figures:
                 draw(log, fitted, data, model, compute)
-        return conclude(log, fitted, metrics, model)
+            return conclude(log, fitted, metrics, model, settings)
 
 
 def load_data(settings: schema.Config) -> Splits:
@@ -120,6 +147,11 @@ def load_data(settings: schema.Config) -> Splits:
     source = instantiate({"_convert_": "all", **node})
     loaded = source(data_dir=data_root(settings.data_dir), seed=settings.seed)
     if isinstance(loaded, Samples):
+        if missing := [key for key in SPLIT_KEYS if key not in options]:
+            raise UserError(
+                f"dataset.{missing[0]}: needs a value, for dlrun splits this data set; its config "
+                f"has to have {', '.join(SPLIT_KEYS)}"
+            )
         loaded = split(loaded, seed=settings.seed, **options)
     if not isinstance(loaded, Splits):
         raise UserError(
@@ -131,18 +163,46 @@ def load_data(settings: schema.Config) -> Splits:
     return loaded
 
 
-def build_model(settings: schema.Config, data: Splits, compute: Compute) -> nn.Module:
-    """The configured network on the device; its initial weights hang on the seed alone."""
+def load_again(settings: schema.Config) -> Splits:
+    """The splits of a run that goes on. Raises Failure where they can no longer be had."""
+    try:
+        return load_data(settings)
+    except UserError as error:
+        raise Failure(str(error)) from error
+
+
+def check_same_data(data: Splits, checkpoint: Mapping[str, Any]) -> None:
+    """Raises Failure when the data is not what the checkpoint was trained on."""
+    if not same_data(fingerprint(data), checkpoint["data"]["fingerprint"]):
+        raise Failure(
+            "the data is not what the run was trained on until its checkpoint: to go on with it "
+            "would make another experiment (put the old data back, or start a new run)"
+        )
+
+
+def build_model(
+    settings: schema.Config, data: Splits, compute: Compute, *, resumed: bool
+) -> tuple[nn.Module, list[str]]:
+    """The configured network on the device, and what to know of the weights it starts from.
+
+    Initial weights hang on the seed alone, or on model.init_from; `resumed` ones come later.
+    """
     torch.manual_seed(stream_seed(settings.seed, "init"))
-    factory = instantiate({"_convert_": "all", **settings.model})
+    node = dict(settings.model)
+    init_from, patterns = (node.pop(key, None) for key in MODEL_KEYS)
+    factory = instantiate({"_convert_": "all", **node})
     out_features = losses.out_features(settings.loss.name, data.task, len(data.classes))
     model: nn.Module = factory(in_shape=data.in_shape, out_features=out_features)
     model.to(compute.device)
     check_output(model, data, out_features, compute)
+    notes = []
+    if init_from is not None and not resumed:
+        notes = load_weights(model, Path(init_from))
+    freeze(model, patterns or ())
     if settings.device.compile:
         model.compile()
     torch.manual_seed(stream_seed(settings.seed, "dropout"))
-    return model
+    return model, notes
 
 
 def check_output(model: nn.Module, data: Splits, out_features: int, compute: Compute) -> None:
@@ -168,8 +228,9 @@ def check_output(model: nn.Module, data: Splits, out_features: int, compute: Com
 
 def check_batch_norm(model: nn.Module, batch_size: int) -> None:
     """Raises UserError when batch normalisation would have one sample to normalise over."""
+    training_mode(model)  # frozen ones do not normalise over the batch
     if batch_size == 1 and any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()
+        isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in model.modules()
     ):
         raise UserError(
             "batch_size=1: batch normalisation needs at least 2 samples in a batch "
@@ -193,6 +254,7 @@ def build_recipe(settings: schema.Config, data: Splits) -> Recipe:
         regularization=settings.regularization,
         scheduler=settings.scheduler,
         stopping=settings.stopping,
+        checkpoint=settings.checkpoint,
         augment=build_augment(settings.regularization, data),
         log_every_steps=settings.log_every_steps,
     )
@@ -265,8 +327,11 @@ def own_random_numbers(seed: int, compute: Compute) -> Iterator[None]:
         yield
 
 
-def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Result:
+def conclude(
+    log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module, settings: schema.Config
+) -> Result:
     """The result, written to summary.json and shown in the final table."""
+    assert fitted.stopped_by is not None
     diverged = fitted.stopped_by == "divergence"
     status = "diverged" if diverged else "completed"
     named = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
@@ -275,6 +340,8 @@ def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Re
     log.update(
         status=status,
         stopped_by=fitted.stopped_by,
+        error=str(fitted.divergence) if diverged else None,
+        skipped_batches=fitted.skipped,
         steps=fitted.steps,
         best_epoch=fitted.best_epoch,
         metrics=named,
@@ -287,11 +354,13 @@ def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Re
     headline += f" of training; best epoch {fitted.best_epoch}"
     if fitted.stopped_by != "epochs":
         headline += f"; stopped by {fitted.stopped_by}"
+    if fitted.skipped:
+        headline += f"; {fitted.skipped:,} batches skipped"
     log.terminal.stop()
     log.terminal.result(
         headline,
         named,
-        {"run": folder, "TensorBoard": f"tensorboard --logdir {folder}"},
+        {"run": folder, "TensorBoard": f"tensorboard --logdir {typed_path(log.run_dir)}"},
         good=not diverged,
     )
     return Result(
@@ -303,4 +372,5 @@ def conclude(log: RunLog, fitted: Fitted, metrics: Line, model: nn.Module) -> Re
         lines=fitted.history,
         model=model.eval(),
         best_value=fitted.best_value,
+        advice=f"{fitted.divergence}\n{cure(settings, log.run_dir)}" if diverged else None,
     )

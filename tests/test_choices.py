@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +88,7 @@ def prepare_files(name: str, data_dir: Path, folder: Path, monkeypatch: pytest.M
     elif name == "cifar10":
         write_cifar10(data_dir / "cifar-10-batches-py", monkeypatch)
     elif name == "california":
-        write_california(data_dir / "california")
+        write_california(data_dir / "california", monkeypatch)
     elif name == "csv":
         rows = "".join(f"{i},{i % 7},{i * 0.37:.2f}\n" for i in range(60))
         (folder / "table.csv").write_text("a,b,price\n" + rows)
@@ -142,9 +145,17 @@ def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "meta", entry)
 
 
-def write_california(folder: Path) -> None:
-    import joblib
+def write_california(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlrun.datasets import tabular
 
     folder.mkdir(parents=True)
-    table = np.random.default_rng(0).random((80, 9)) + 1
-    joblib.dump(table, folder / "cal_housing_py3.pkz", compress=6)
+    rows = io.BytesIO()
+    np.savetxt(rows, np.random.default_rng(0).random((80, 9)) + 1, delimiter=",")
+    member = tarfile.TarInfo("CaliforniaHousing/cal_housing.data")
+    member.size = rows.tell()
+    rows.seek(0)
+    archive = folder / "cal_housing.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(member, rows)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr(tabular, "CALIFORNIA_SHA256", sha256)

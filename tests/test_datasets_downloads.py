@@ -24,7 +24,7 @@ import torch
 import torchvision.datasets
 from torch import Tensor
 
-from dlrun.datasets import available, downloads, split
+from dlrun.datasets import available, downloads, split, tabular
 from dlrun.datasets.images import cifar10, fashion_mnist, kmnist, mnist
 from dlrun.datasets.tabular import california
 from dlrun.errors import UserError
@@ -295,6 +295,8 @@ def serve_cifar(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = [[name, hashlib.md5(data).hexdigest()] for name, data in files.items()]
     monkeypatch.setattr(kind, "url", server.url + "cifar-10-python.tar.gz")
     monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(packed.getvalue()).hexdigest())
+    sha256 = hashlib.sha256(packed.getvalue()).hexdigest()
+    monkeypatch.setattr(downloads, "CIFAR10_SHA256", sha256)
     monkeypatch.setattr(kind, "train_list", sums[:5])
     monkeypatch.setattr(kind, "test_list", sums[5:6])
     monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": sums[6][1]})
@@ -332,43 +334,167 @@ def test_cifar10_offline_and_with_a_wrong_checksum(
     assert os.listdir(tmp_path) == []
 
 
-def serve_california(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sklearn.datasets import _california_housing as module
+def test_cifar10_archive_put_there_by_hand(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_cifar(server, monkeypatch)
+    name = "cifar-10-python.tar.gz"
+    (tmp_path / name).write_bytes(server.files[name])
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", closed_port() + name)
+    assert len(cifar10(tmp_path, 0).targets) == 20
+    assert sorted(os.listdir(tmp_path)) == ["cifar-10-batches-py", name]
 
+
+def test_cifar10_is_not_unpacked_when_its_sha256_is_another(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_cifar(server, monkeypatch)  # its MD5 is as expected
+    monkeypatch.setattr(downloads, "CIFAR10_SHA256", "0" * 64)
+    unpacked = []
+    monkeypatch.setattr("dlrun.archives._members", lambda *args: unpacked.append(args))
+    assert error_of(cifar10, tmp_path) == (
+        f"dataset=cifar10: data_batch_1 is not in {tmp_path}/cifar-10-batches-py, and its download "
+        "has a wrong checksum (removed); try again later, or type dataset=mnist5k, "
+        "which needs no network"
+    )
+    assert not unpacked
+    assert os.listdir(tmp_path) == []
+
+
+class Planted:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Iterator[Path]:
+    """A file that a planted pickle would make: not there when the test is over."""
+    file = tmp_path / "was-executed"
+    pickle.loads(pickle.dumps(Planted(file)))
+    file.unlink()  # raises where the pickle does nothing
+    yield file
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch", "batches.meta"]
+)
+def test_a_pickle_planted_as_cifar10_is_not_executed(
+    name: str, trap: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_cifar(server, monkeypatch)
+    data_dir = tmp_path / "data"
+    cifar10(data_dir, 0)
+    (data_dir / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(Planted(trap)))
+    assert error_of(cifar10, data_dir) == (
+        f"dataset=cifar10: {data_dir}/cifar-10-batches-py is damaged or cut short; "
+        "delete it and run again, so that it is downloaded anew"
+    )
+
+
+def test_a_pickle_planted_in_the_old_format_of_mnist_is_not_executed(
+    trap: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, data in tiny_mnist().items():
+        (raw / name).write_bytes(data)
+    (tmp_path / "MNIST" / "processed").mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save(Planted(trap), tmp_path / "MNIST" / "processed" / name)
+    assert "is damaged or cut short" in error_of(mnist, tmp_path)
+
+
+def serve_california(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     # longitude, latitude, age, rooms, bedrooms, population, households, income, value
-    rows = "-122.0,37.5,41,880,129,322,126,8.3,452600\n-121.0,38.0,21,700,100,240,120,7.0,358500\n"
+    rows = "-122.0,37.5,41,880,132,330,110,8.3,452600\n-121.0,38.0,21,700,100,240,120,7.0,358500\n"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo("CaliforniaHousing/cal_housing.data")
         member.size = len(rows)
         tar.addfile(member, io.BytesIO(rows.encode()))
-    server.files["cal_housing.tgz"] = packed.getvalue()
-    monkeypatch.setattr(
-        module,
-        "ARCHIVE",
-        module.ARCHIVE._replace(
-            url=server.url + "cal_housing.tgz",
-            checksum=hashlib.sha256(packed.getvalue()).hexdigest(),
-        ),
-    )
+    server.files["5976036"] = packed.getvalue()
+    monkeypatch.setattr(tabular, "CALIFORNIA_URL", server.url + "5976036")
+    sha256 = hashlib.sha256(packed.getvalue()).hexdigest()
+    monkeypatch.setattr(tabular, "CALIFORNIA_SHA256", sha256)
 
 
 def test_california(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve_california(server, monkeypatch)
-    samples = california(tmp_path, 0)
+    data_dir = tmp_path / "data"
+    samples = california(data_dir, 0)
     assert isinstance(samples.inputs, Tensor)
-    assert samples.features[:3] == ("MedInc", "HouseAge", "AveRooms")
-    assert samples.inputs[0, :3].tolist() == pytest.approx([8.3, 41, 880 / 126])
+    row = dict(zip(samples.features, samples.inputs[0].tolist(), strict=True))
+    assert row == {
+        "MedInc": pytest.approx(8.3),
+        "HouseAge": 41,
+        "AveRooms": 8,  # 880 / 110
+        "AveBedrms": pytest.approx(1.2),  # 132 / 110
+        "Population": 330,
+        "AveOccup": 3,  # 330 / 110
+        "Latitude": 37.5,
+        "Longitude": -122,
+    }
     assert samples.targets.flatten().tolist() == pytest.approx([4.526, 3.585])
-    assert available(tmp_path)["california"] == "present"
+    assert samples.target_name == "median house value in 100,000 USD"
+    assert available(data_dir)["california"] == "present"
+    assert os.listdir(data_dir) == ["california"]
+    assert os.listdir(data_dir / "california") == ["cal_housing.tgz"]
     server.files.clear()
-    california(tmp_path, 0)  # found there
+    california(data_dir, 0)  # found there
 
-    kept = tmp_path / "california" / "cal_housing_py3.pkz"
-    kept.write_bytes(kept.read_bytes()[:20])
-    assert error_of(california, tmp_path) == (
-        f"dataset=california: {kept} is damaged or cut short; "
-        "delete it and run again, so that it is downloaded anew"
+
+def test_california_is_what_scikit_learn_makes_of_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.datasets import _california_housing as module
+    from sklearn.datasets import fetch_california_housing
+
+    assert module.ARCHIVE.url == tabular.CALIFORNIA_URL
+    assert module.ARCHIVE.checksum == tabular.CALIFORNIA_SHA256
+    serve_california(server, monkeypatch)
+    ours = california(tmp_path, 0)
+    archive = module.ARCHIVE._replace(
+        url=tabular.CALIFORNIA_URL, checksum=tabular.CALIFORNIA_SHA256
+    )
+    monkeypatch.setattr(module, "ARCHIVE", archive)
+    theirs = fetch_california_housing(data_home=tmp_path / "sklearn")
+    assert ours.features == tuple(theirs.feature_names)
+    assert isinstance(ours.inputs, Tensor)
+    assert torch.equal(ours.inputs, torch.from_numpy(theirs.data).float())
+    assert torch.equal(ours.targets.flatten(), torch.from_numpy(theirs.target).float())
+
+
+def test_california_that_is_not_the_published_file(
+    trap: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_california(server, monkeypatch)
+    data_dir = tmp_path / "data"
+    california(data_dir, 0)
+    kept = data_dir / "california" / "cal_housing.tgz"
+    whole = kept.read_bytes()
+    planted = pickle.dumps(Planted(trap))
+    for content in (b"", whole[:20], whole + b"x", planted):
+        kept.write_bytes(content)
+        assert error_of(california, data_dir) == (
+            f"dataset=california: {kept} is damaged or cut short; "
+            "delete it and run again, so that it is downloaded anew"
+        )
+    kept.write_bytes(whole)
+    (data_dir / "california" / "cal_housing_py3.pkz").write_bytes(planted)  # scikit-learn's own
+    california(data_dir, 0)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert error_of(california, data_dir) == (
+        f"dataset=california: {kept} cannot be read (Permission denied)"
     )
 
 
@@ -376,17 +502,17 @@ def test_california_offline_and_with_a_wrong_checksum(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_california(server, monkeypatch)
-    server.files["cal_housing.tgz"] += b"x"
+    server.files["5976036"] += b"x"
     assert error_of(california, tmp_path) == (
-        f"dataset=california: cal_housing_py3.pkz is not in {tmp_path}/california, and its "
+        f"dataset=california: cal_housing.tgz is not in {tmp_path}/california, and its "
         "download has a wrong checksum (removed); try again later, or type dataset=diabetes, "
         "which needs no network"
     )
-    from sklearn.datasets import _california_housing as module
-
-    monkeypatch.setattr(module, "ARCHIVE", module.ARCHIVE._replace(url=closed_port()))
+    monkeypatch.setattr(tabular, "CALIFORNIA_URL", closed_port())
     text = error_of(california, tmp_path)
-    assert "Connection refused" in text and "dataset=diabetes" in text
+    assert f"its download failed ([Errno {errno.ECONNREFUSED}] Connection refused)" in text
+    assert "dataset=diabetes" in text
+    assert os.listdir(tmp_path) == []
 
 
 def test_full_mnist() -> None:

@@ -158,7 +158,8 @@ def test_errors(photos: None) -> None:
         "dataset.path=photos/cat: no sub-folders; expected one sub-folder a class"
     )
     assert error_of(size=0) == (
-        "dataset.size=0: expected a number of pixels >= 1 (for example dataset.size=28)"
+        "dataset.size=0: expected a number of pixels, 1 <= value <= 16384 "
+        "(for example dataset.size=28)"
     )
     assert error_of(max_gigabytes=-1) == (
         "dataset.max_gigabytes=-1: expected a number >= 0 (for example dataset.max_gigabytes=2)"

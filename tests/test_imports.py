@@ -11,7 +11,17 @@ import dlrun
 PACKAGE = Path(dlrun.__file__).parent
 # A module may import modules of its own layer and of those below.
 LAYERS = (
-    ("errors", "randomness", "data_dir", "run_dirs", "schema", "overrides", "signatures"),
+    (
+        "errors",
+        "randomness",
+        "data_dir",
+        "provenance",
+        "run_dirs",
+        "schema",
+        "overrides",
+        "signatures",
+    ),
+    ("archives", "failures", "provenance", "signals", "targets"),
     ("datasets", "models", "optimizers", "losses", "augment", "figures"),
     (
         "device",
@@ -20,15 +30,19 @@ LAYERS = (
         "metrics",
         "checkpoint",
         "compose_errors",
+        "divergence",
         "help",
         "terminal",
     ),
-    ("batches", "evaluation", "describe"),
+    ("batches", "evaluation", "describe", "transfer"),
+    ("state", "run_files"),
+    ("step",),
     ("loop", "runlog"),
-    ("debugging", "check", "presentation"),
+    ("debugging", "check", "presentation", "endings", "stored"),
     ("train",),
     ("hydra_session",),
     ("hydra_app", "doctor"),
+    ("resume",),
     ("cli",),
     ("__main__",),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,14 +20,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlrun import evaluation, loop, schema
+from dlrun import evaluation, loop, schema, state
 from dlrun.batches import batch_slices, take
 from dlrun.datasets import Samples, Scaling, Split, Splits, Streamed, split
 from dlrun.device import Compute, open_device
 from dlrun.errors import UserError
 from dlrun.evaluation import Line, evaluate, predict
-from dlrun.loop import Fitted, Recipe, fit
+from dlrun.loop import fit
 from dlrun.losses import loss_function
+from dlrun.state import Fitted, Recipe
 
 CPU = Compute(torch.device("cpu"))
 HISTORY_KEYS = {
@@ -59,9 +61,8 @@ class Recorded:
     def epoch(self, line: Line) -> None:
         self.lines.append(dict(line))
 
-    def checkpoint(self, state: dict[str, Any], *, best: bool) -> None:
-        assert set(state) == {"model", "optimizer", "epoch", "step"}
-        self.checkpoints.append((state["epoch"], state["step"], best))
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        self.checkpoints.append((state["epoch"], state["position"], state["step"]))
 
     def step(self) -> None:
         self.steps += 1
@@ -212,7 +213,7 @@ def test_the_log_is_told_of_every_step_and_epoch():
         (2, pytest.approx(9 / 4), 0.25),
         (3, pytest.approx(9 / 16), 0.25),
     ]
-    assert log.checkpoints == [(0, 0, True), (1, 1, True), (2, 2, True), (3, 3, False)]
+    assert log.checkpoints == [(0, 0, 0), (1, 0, 1), (2, 0, 2), (3, 0, 3)]
 
 
 def test_best_state_is_that_of_the_best_epoch():
@@ -225,13 +226,12 @@ def test_best_state_is_that_of_the_best_epoch():
 
 def test_without_a_validation_split_the_last_epoch_is_the_best():
     data = regression(part(column(1), column(3)))
-    result, model, log = fitted(data, lr=1.1, epochs=3)  # lr > 1: the loss grows
+    result, model, _ = fitted(data, lr=1.1, epochs=3)  # lr > 1: the loss grows
     assert column_of(result, "loss/train") == sorted(column_of(result, "loss/train"))
     assert result.best_epoch == 3
     assert torch.equal(result.best_state["weight"], model.weight)
     assert column_of(result, "loss/val") == [None] * 4
     assert all(set(line) == HISTORY_KEYS for line in result.history)
-    assert [best for *_, best in log.checkpoints] == [True] * 4
 
 
 def test_no_epochs_leave_the_untrained_network():
@@ -240,7 +240,7 @@ def test_no_epochs_leave_the_untrained_network():
     assert len(result.history) == 1
     assert result.best_state["weight"].tolist() == [[0]]
     assert (result.best_epoch, result.steps, result.stopped_by) == (0, 0, "epochs")
-    assert log.checkpoints == [(0, 0, True)]
+    assert log.checkpoints == [(0, 0, 0)]
 
 
 def test_max_steps_stops_in_the_middle_of_an_epoch():
@@ -283,11 +283,13 @@ def test_plateau_looks_at_the_validation_loss():
 
 def test_max_seconds_stops_in_the_middle_of_an_epoch(monkeypatch):
     clock = iter(range(1000))  # a second passes whenever somebody looks
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    ticking = SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    monkeypatch.setattr(loop, "time", ticking)
+    monkeypatch.setattr(state, "time", ticking)
     result, _, _ = fitted(
-        numbered(8), lr=0.01, batch_size=2, stopping=schema.Stopping(max_seconds=3)
+        numbered(8), lr=0.01, batch_size=2, stopping=schema.Stopping(max_seconds=5)
     )
-    # start 0, the epoch's start 1, after the first step 2, after the second 3
+    # start 0, first checkpoint 1 and 2, the epoch's start 3, after two steps 4 and 5
     assert (result.stopped_by, result.steps) == ("time", 2)
     assert len(result.history) == 2
 
@@ -333,10 +335,11 @@ def test_divergence_leaves_the_best_weights_from_before(lr, trained):
     result, model, log = fitted(numbered(8), lr=lr, batch_size=2, epochs=50)
     assert result.stopped_by == "divergence"
     assert len(result.history) < 50
-    assert not math.isfinite(result.history[-1]["loss/train"])
     assert (result.best_epoch > 0) == trained  # 1e6 lasts for less than one epoch
     assert result.best_epoch < len(result.history) - 1
     assert all(math.isfinite(loss) for _, loss, _ in log.minibatches)
+    assert all(math.isfinite(weight) for weight in weights(model))  # stopped before the update
+    assert log.checkpoints[-1][0] < len(result.history) - 1  # none of the epoch that diverged
     model.load_state_dict(result.best_state)
     data = numbered(8)
     loss = evaluate(model, loss_function("mse"), data.val, data, CPU)["loss"]
@@ -344,21 +347,118 @@ def test_divergence_leaves_the_best_weights_from_before(lr, trained):
     assert math.isfinite(loss)
 
 
+def nan_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return outputs.sum() * math.nan
+
+
 @pytest.mark.parametrize("stopping", [{"max_steps": 1}, {"max_seconds": 1e-9}, {}])
 def test_a_loss_that_is_not_a_number_diverges_whatever_else_ends_the_run(stopping):
-    def nan(outputs: Tensor, targets: Tensor) -> Tensor:
-        return outputs.sum() * math.nan
-
-    result, _, log = fitted(
+    result, model, log = fitted(
         numbered(8),
         batch_size=2,
-        criterion=nan,
+        criterion=nan_loss,
         log_every_steps=100,
         stopping=schema.Stopping(**stopping),
     )
     assert result.stopped_by == "divergence"
     assert (result.best_epoch, result.best_state["weight"].tolist()) == (0, [[0]])
+    assert (result.steps, weights(model)) == (0, [0])
     assert log.minibatches == []
+    assert str(result.divergence) == (
+        "diverged at step 1 (epoch 1): the loss is nan, before any gradient: "
+        "look at the data and the initial weights"
+    )
+
+
+def test_divergence_names_the_layer_of_the_largest_gradient_one_step_before():
+    # y = b a x with a = 1, b = 2, x = 1, y = 0: gradients 8 for a and 4 for b, then 1e6 times
+    # that as weights, whose product squared is beyond float32 two steps later
+    model = nn.Sequential(line_through_zero(1.0), line_through_zero(2.0))
+    data = regression(part(column(1), column(0)))
+    result, _, _ = fitted(data, model, lr=1e6, epochs=9)
+    assert result.divergence is not None
+    assert result.divergence.layer in ("0", "1")
+    assert result.divergence.step == result.steps + 1
+    assert re.fullmatch(
+        r"diverged at step \d \(epoch \d\): the loss is inf; the largest gradient was that of "
+        r"[01] \(norm \S+e\+\d\d\)",
+        str(result.divergence),
+    )
+
+
+class InfiniteGradient(torch.autograd.Function):
+    """The identity, with a gradient that is infinite where the input is 2."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (x,) = context.saved_tensors
+        return torch.where(x == 2, math.inf, gradient)
+
+
+class Brittle(nn.Module):
+    """w x + b; a batch with x = 2 in it has a finite loss and an infinite gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.BatchNorm1d(1)
+        self.outer = line_through_zero()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.inner(x)
+        return (
+            self.outer(x)
+            + InfiniteGradient.apply(x) * 0 * self.outer.weight[0, 0]
+            + (InfiniteGradient.apply(self.outer.weight[0, 0] * 0 + x) - x if self.training else 0)
+        )
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update():
+    data = regression(part(column(0, 1, 2, 3), column(0, 3, 6, 9)), part(column(1), column(3)))
+    result, model, _ = fitted(data, Brittle(), lr=1e-3, batch_size=4, epochs=3)
+    assert result.stopped_by == "divergence"
+    assert weights(model.outer) == [0]
+    assert result.divergence is not None
+    assert (result.divergence.layer, result.divergence.step) == ("outer", 1)
+    assert "the gradient is" in str(result.divergence)
+
+
+def test_skip_batch_leaves_out_the_update_and_counts():
+    data = regression(
+        part(column(0, 1, 2, 3, 1, 1), column(0, 3, 6, 9, 3, 3)), part(column(1), column(3))
+    )
+    stopping = schema.Stopping(on_divergence="skip_batch")
+    result, model, log = fitted(
+        data, Brittle(), lr=1e-2, batch_size=2, epochs=3, stopping=stopping, log_every_steps=1
+    )
+    assert result.stopped_by == "epochs"
+    assert result.skipped == 3  # one batch an epoch holds x = 2
+    assert (result.steps, log.steps) == (9, 9)  # a skipped batch is a step: schedules go on
+    assert 0 < weights(model.outer)[0] < 3
+    assert all(math.isfinite(loss) for loss in column_of(result, "loss/train"))
+
+
+def test_skip_batch_keeps_batch_norm_from_what_it_skips():
+    data = regression(
+        part(column(math.nan, 1, 2, 3), column(0, 1, 2, 3)), part(column(1), column(3))
+    )
+    model = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+    stopping = schema.Stopping(on_divergence="skip_batch")
+    result, model, _ = fitted(data, model, batch_size=2, lr=0.01, epochs=2, stopping=stopping)
+    assert result.skipped == 2
+    assert math.isfinite(float(model[0].running_mean))
+
+
+def test_a_run_that_skips_a_whole_epoch_has_diverged():
+    stopping = schema.Stopping(on_divergence="skip_batch")
+    result, _, _ = fitted(numbered(8), batch_size=2, criterion=nan_loss, stopping=stopping)
+    assert (result.stopped_by, result.skipped, len(result.history)) == ("divergence", 4, 2)
+    assert result.divergence is not None
 
 
 def test_the_first_sound_epoch_beats_an_untrained_network_without_a_figure():

@@ -45,8 +45,13 @@ def test_command(line: str, dlrun: Command, tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     words = shlex.split(line)[1:]
-    trains = words[0] not in ("doctor",) and not any(word.startswith("--") for word in words)
-    done = dlrun(*words, *(SHORT if trains else ()), DLRUN_DATA_DIR=str(tmp_path / "data"))
+    trains = words[0] not in ("doctor", "resume") and not any(w.startswith("--") for w in words)
+    data = {"DLRUN_DATA_DIR": str(tmp_path / "data")}
+    if found := re.search(r"(?:resume |init_from=)(\S+)", line):  # the run of the line before
+        (first,) = (other for other in COMMANDS if f"hydra.run.dir={found[1]}" in other)
+        short = () if words[0] == "resume" else SHORT
+        assert dlrun(*shlex.split(first)[1:], *short, **data).returncode == 0
+    done = dlrun(*words, *(SHORT if trains else ()), **data)
     assert done.returncode == 0, done.stderr
 
 

@@ -22,13 +22,14 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.backend_context import Context
 
 from dlrun.errors import UserError
-from dlrun.runlog import RunLog, installed_versions
+from dlrun.provenance import installed_versions
+from dlrun.runlog import RunLog
 from dlrun.terminal import Terminal
 
 SUMMARY_KEYS = {
     *("status", "stopped_by", "error", "seed", "overrides", "hparams", "epochs", "steps"),
     *("parameters", "best_epoch", "metrics", "train_seconds", "samples_per_second", "device"),
-    *("versions", "git"),
+    *("versions", "git", "skipped_batches", "resumed", "trainable_parameters"),
 }
 MOMENTUM = {"optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "beta1": None, "batch_norm": False}
 ADAM = {"optimizer": "adam", "lr": 0.001, "momentum": None, "beta1": 0.9, "batch_norm": False}
@@ -145,7 +146,7 @@ def test_summary_stands_from_the_first_moment(tmp_path: Path) -> None:
         assert summary["status"] == "running"
         assert summary["overrides"] == ["optimizer=adam"]
         assert summary["versions"] == installed_versions()
-        assert [path.name for path in tmp_path.glob(".*")] == []
+        assert {path.name for path in tmp_path.glob(".*")} == {".lock", ".room"}
 
 
 def test_summary_follows_the_epochs(tmp_path: Path) -> None:

@@ -157,5 +157,5 @@ def test_every_group_has_its_folder():
 def test_everything_is_off_by_default():
     knobs = vars(schema.Regularization())
     assert not any(knobs.values())
-    assert not any(vars(schema.Stopping()).values())
+    assert {v for v in vars(schema.Stopping()).values() if v is not None} == {"stop"}
     assert not any(vars(schema.Debug()).values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -104,6 +105,22 @@ def test_a_terminal_has_one_live_line() -> None:
     )
 
 
+def test_what_is_left_of_a_resumed_run_is_judged_by_what_it_has_done_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    terminal = open_terminal(live=True)
+    terminal.start(3, 10, 640, 10)
+    assert terminal._progress is not None
+    task = terminal._progress.tasks[0]
+    assert (task.description, task.completed, task.total) == ("epoch 1/3", 10, 30)
+    clock = 105.0
+    terminal.minibatch(15, 0.4, 0.001)  # five steps in five seconds, and fifteen to go
+    assert task.fields["figures"] == "0:15 left  lr 0.001  64 samples/s  minibatch loss 0.4000"
+    terminal.stop()
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
 def test_the_live_line_fits_the_terminal(width: int) -> None:
     terminal = open_terminal(live=True, width=width)
@@ -156,6 +173,39 @@ def test_names_are_shown_literally(live: bool, name: str, shown: str) -> None:
         assert plain.count(shown) == times
         assert "\x1b" not in plain
         assert "\x07" not in plain
+
+
+def model_table(rows: list[LayerRow], total: int, trainable: int) -> list[list[str]]:
+    """The cells of the model's table, row by row, ruled lines left out."""
+    terminal = open_terminal(live=False)
+    terminal.model(rows, total, trainable)
+    lines = [line.strip() for line in output(terminal).splitlines()]
+    return [re.split(r"\s{2,}", line) for line in lines if line.strip("─")]
+
+
+def test_the_model_says_what_is_frozen() -> None:
+    rows = [
+        LayerRow("body", "Linear", (1000,), 4000, 0),
+        LayerRow("norm", "BatchNorm1d", (1000,), 2000, 1000),  # in part
+        LayerRow("head", "Linear", (3,), 3003, 3003),
+    ]
+    assert model_table(rows, 9003, 4003) == [
+        ["layer", "type", "output shape", "parameters", "frozen"],
+        ["body", "Linear", "(N, 1000)", "4,000", "4,000"],
+        ["norm", "BatchNorm1d", "(N, 1000)", "2,000", "1,000"],
+        ["head", "Linear", "(N, 3)", "3,003", "0"],
+        ["total", "9,003"],
+        ["trainable", "4,003"],
+        ["frozen", "5,000"],
+    ]
+
+
+def test_the_model_does_not_speak_of_frozen_when_nothing_is() -> None:
+    assert model_table([LayerRow("head", "Linear", (3,), 3003, 3003)], 3003, 3003) == [
+        ["layer", "type", "output shape", "parameters"],
+        ["head", "Linear", "(N, 3)", "3,003"],
+        ["total", "3,003"],
+    ]
 
 
 def test_large_numbers_stay_short() -> None:

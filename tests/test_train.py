@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def test_a_run_leaves_what_it_promises() -> None:
     events = {file for file in files if file.startswith("events.out.tfevents.")}
     assert len(events) == 1
     assert files - events == {
+        ".lock",
         ".hydra",
         ".hydra/config.yaml",
         ".hydra/hydra.yaml",
@@ -40,6 +42,7 @@ def test_a_run_leaves_what_it_promises() -> None:
         "metrics.jsonl",
         "train.log",
         "checkpoints/last.pt",
+        "checkpoints/previous.pt",
         "checkpoints/best.pt",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
@@ -127,10 +130,14 @@ def test_test_split_is_seen_with_the_best_weights() -> None:
 
 def test_checkpoint_carries_what_prediction_needs() -> None:
     result = run("dataset=boston", "quiet=true", epochs=1, figures=False)
-    checkpoint = load_checkpoint(result.run_dir / "checkpoints" / "last.pt")
-    assert checkpoint["in_shape"] == [13]
-    assert checkpoint["input_scaling"]["mean"].shape == (13,)
-    assert 15 < float(checkpoint["target_scaling"]["mean"]) < 30  # 1,000 USD
+    for name in ("last.pt", "best.pt"):
+        checkpoint = load_checkpoint(result.run_dir / "checkpoints" / name)
+        data = checkpoint["data"]
+        assert data["in_shape"] == [13]
+        assert data["input_scaling"]["mean"].shape == (13,)
+        assert 15 < float(data["target_scaling"]["mean"]) < 30  # 1,000 USD
+        assert checkpoint["config"]["model"]["hidden"] == [256]
+        assert checkpoint["choices"]["dataset"] == "boston"
 
 
 def test_regression_figures_are_in_the_targets_own_unit() -> None:
@@ -148,12 +155,27 @@ def test_overfit_drives_one_batch_to_zero_loss() -> None:
 
 
 def test_divergence_is_a_status_of_its_own(dlrun: Command, tmp_path: Path) -> None:
-    done = dlrun(*QUICK, "optim=sgd", "optim.lr=1e9", "model.activation=identity")
+    done = dlrun("dataset=digits", "optim=sgd", "optim.lr=1e6", "-q")
     assert done.returncode == 3
-    assert done.stderr.startswith("diverged: ")
-    assert len(done.stderr.splitlines()) == 1
-    summary = json.loads((only_run(tmp_path) / "summary.json").read_text())
+    run_dir = only_run(tmp_path)
+    summary = json.loads((run_dir / "summary.json").read_text())
     assert (summary["status"], summary["stopped_by"]) == ("diverged", "divergence")
+    said, advice = done.stderr.splitlines()
+    assert said == summary["error"]
+    assert re.fullmatch(
+        r"diverged at step \d+ \(epoch 1\): the loss is (inf|nan); the largest gradient was that "
+        r"of layers.\w+ \(norm \S+\)",
+        said,
+    )
+    assert advice == (
+        "try a smaller optimizer.lr (now 1e+06) or regularization=grad_clip; "
+        f"the last good checkpoint is in {run_dir.relative_to(tmp_path)}"
+    )
+    assert load_checkpoint(run_dir / "checkpoints" / "last.pt")["step"] == 0
+    assert len(list(run_dir.glob("figures/*.png"))) == 3
+    again = dlrun("resume", str(run_dir))
+    assert again.returncode == 3
+    assert "finished (diverged" in again.stdout
 
 
 def test_hparams_have_the_same_keys_for_every_run() -> None:

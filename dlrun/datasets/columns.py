@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlrun.datasets.samples import Task
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def inputs_of(
     if texts:
         names = ",".join(texts)
         raise UserError(
-            f"dataset.path={path}: column '{texts[0]}' has text where numbers belong: "
+            f"dataset.path={shown(path)}: column '{texts[0]}' has text where numbers belong: "
             f"{numeric[texts[0]]};\n"
             f"correct it, or type dataset.categorical=[{names}] (one column a value), "
             f"or dataset.ignore=[{names}]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dlrun.datasets.columns import as_numbers, inputs_of, targets_of
 from dlrun.datasets.samples import Samples
-from dlrun.errors import UserError, nearest
+from dlrun.errors import UserError, nearest, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +69,12 @@ def _read(
     file: Path, separator: str, header: bool, encoding: str
 ) -> tuple[pd.DataFrame, list[str]]:
     """The table with a name for every column, and notes on the names."""
-    fault = f"dataset.path={file}"
+    fault = f"dataset.path={shown(file)}"
     _check_file(file, fault)
     separator = SEPARATORS.get(separator, separator)
     if len(separator) != 1:
         raise UserError(
-            f"dataset.separator={separator}: expected one character, or tab "
+            f"dataset.separator={shown(separator)}: expected one character, or tab "
             "(for example dataset.separator=';')"
         )
     first, table = _parse(file, fault, separator, header, encoding)
@@ -132,7 +132,7 @@ def _unreadable(error: Exception, fault: str, encoding: str) -> UserError:
         )
     if isinstance(error, LookupError):
         return UserError(
-            f"dataset.encoding={encoding}: unknown (for example dataset.encoding=utf-8)"
+            f"dataset.encoding={shown(encoding)}: unknown (for example dataset.encoding=utf-8)"
         )
     if isinstance(error, OSError):
         return UserError(f"{fault}: cannot be read ({error.strerror or error})")
@@ -173,9 +173,9 @@ def _choose_columns(
     """The table without the ignored columns, and the name of the target among the others."""
     for key, names in (("ignore", ignore), ("categorical", categorical)):
         for name in names:
-            _check_column(table, f"dataset.{key}=[{name}]", name)
+            _check_column(table, f"dataset.{key}=[{shown(name)}]", name)
     if target is not None:
-        _check_column(table, f"dataset.target={target}", target)
+        _check_column(table, f"dataset.target={shown(target)}", target)
     if target in categorical:
         raise UserError(
             f"dataset.categorical=[{target}]: this column is the target; "
@@ -186,7 +186,7 @@ def _choose_columns(
     table = table.drop(columns=list(ignore))
     if len(table.columns) < 2:
         raise UserError(
-            f"dataset.path={path}: {len(table.columns)} column; expected at least two, "
+            f"dataset.path={shown(path)}: {len(table.columns)} column; expected at least two, "
             f"a feature and the target{_other_separator(table)}"
         )
     return table, str(table.columns[-1]) if target is None else target

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from dlrun.datasets.samples import Inputs, Samples
-from dlrun.errors import UserError, nearest
+from dlrun.errors import UserError, nearest, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
 R = TypeVar("R")
+MOST_PIXELS = 2**14  # in height and width; one such image takes a gigabyte as float32
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test"}
 
 
@@ -140,6 +141,8 @@ class ImageFiles:
             try:
                 return read_pixels(self.files[k], self.size, self.mode)
             except UNREADABLE as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # it was there when the run began: the file, or its disk, has gone
                 raise UserError(
                     f"dataset.path: {self.files[k]} cannot be read as an image ({error}); "
                     "delete it or replace it"
@@ -211,9 +214,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _check(folder: Path, size: int, max_gigabytes: float) -> None:
-    if size < 1:
+    if not 1 <= size <= MOST_PIXELS:
         raise UserError(
-            f"dataset.size={size}: expected a number of pixels >= 1 (for example dataset.size=28)"
+            f"dataset.size={shown(size)}: expected a number of pixels, 1 <= value <= {MOST_PIXELS} "
+            "(for example dataset.size=28)"
         )
     if not max_gigabytes >= 0:
         raise UserError(
@@ -221,8 +225,10 @@ def _check(folder: Path, size: int, max_gigabytes: float) -> None:
             "(for example dataset.max_gigabytes=2)"
         )
     if folder.is_file():
-        raise UserError(f"dataset.path={folder}: a file; expected a folder, one sub-folder a class")
+        raise UserError(
+            f"dataset.path={shown(folder)}: a file; expected a folder, one sub-folder a class"
+        )
     if not folder.is_dir():
         parent = folder.parent
         near = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
-        raise UserError(f"dataset.path={folder}: no such folder{nearest(folder.name, near)}")
+        raise UserError(f"dataset.path={shown(folder)}: no such folder{nearest(folder.name, near)}")

@@ -20,7 +20,7 @@ DOWNLOADED: dict[str, tuple[str, tuple[str, ...]]] = {
     "fashion_mnist": ("FashionMNIST/raw", _IDX_FILES),
     "kmnist": ("KMNIST/raw", _IDX_FILES),
     "cifar10": ("cifar-10-batches-py", _CIFAR_FILES),
-    "california": ("california", ("cal_housing_py3.pkz",)),
+    "california": ("california", ("cal_housing.tgz",)),
 }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
-import zlib
+import hashlib
+import io
+import os
+import tarfile
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlretrieve
 
 import numpy as np
 import torch
 
+from dlrun.archives import WrongHash
 from dlrun.datasets.downloads import downloading
 from dlrun.datasets.presence import missing_files
 from dlrun.datasets.samples import Samples
@@ -28,6 +32,14 @@ DIABETES_FEATURES = (
     *("age", "sex", "body mass index", "blood pressure", "total cholesterol"),
     *("LDL", "HDL", "total/HDL", "log triglycerides", "glucose"),
 )
+CALIFORNIA_FEATURES = (
+    *("MedInc", "HouseAge", "AveRooms", "AveBedrms"),
+    *("Population", "AveOccup", "Latitude", "Longitude"),
+)
+# As scikit-learn has them. Not its fetch_california_housing: that keeps a pickle in data_dir and
+# runs whatever it finds there.
+CALIFORNIA_URL = "https://ndownloader.figshare.com/files/5976036"
+CALIFORNIA_SHA256 = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
 
 
 def boston(data_dir: Path, seed: int) -> Samples:
@@ -56,31 +68,53 @@ def diabetes(data_dir: Path, seed: int) -> Samples:
 def california(data_dir: Path, seed: int) -> Samples:
     """California housing, (20640, 8); target: median house value of a block in 100,000 USD.
 
-    Downloaded once by scikit-learn to `data_dir/california`. Raises UserError when that fails.
+    Downloaded once to `data_dir/california`. Raises UserError when that fails or the file is not
+    the published one.
     Source: Pace and Barry 1997.
     """
-    from sklearn.datasets import fetch_california_housing
-
+    archive = data_dir / "california" / "cal_housing.tgz"
     if missing_files("california", data_dir):
-        with downloading("california", data_dir), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Retry downloading")
-            packaged = fetch_california_housing(
-                data_home=data_dir / "california", n_retries=1, delay=0.1
-            )
-    else:
-        try:
-            packaged = fetch_california_housing(data_home=data_dir / "california")
-        except (OSError, EOFError, ValueError, KeyError, zlib.error, pickle.UnpicklingError) as e:
-            raise UserError(
-                f"dataset=california: {data_dir / 'california/cal_housing_py3.pkz'} is damaged or "
-                "cut short; delete it and run again, so that it is downloaded anew"
-            ) from e
+        with downloading("california", data_dir):
+            _download_california(archive)
+    try:
+        packed = archive.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"dataset=california: {archive} cannot be read ({error.strerror})"
+        ) from error
+    if hashlib.sha256(packed).hexdigest() != CALIFORNIA_SHA256:
+        raise UserError(
+            f"dataset=california: {archive} is damaged or cut short; "
+            "delete it and run again, so that it is downloaded anew"
+        )
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        rows = tar.extractfile("CaliforniaHousing/cal_housing.data")
+        assert rows is not None  # the hash says that it is a file
+        table = np.loadtxt(rows, delimiter=",")
+    longitude, latitude, age, rooms, bedrooms, population, households, income, value = table.T
+    inputs = (
+        *(income, age, rooms / households, bedrooms / households),
+        *(population, population / households, latitude, longitude),
+    )
     return _samples(
-        packaged.data,
-        packaged.target,
-        tuple(packaged.feature_names),
+        np.stack(inputs, axis=1),  # (N, 8)
+        value / 100_000,
+        CALIFORNIA_FEATURES,
         "median house value in 100,000 USD",
     )
+
+
+def _download_california(archive: Path) -> None:
+    """Downloads into a scratch folder first, so that an interrupted one leaves nothing behind."""
+    data_dir = archive.parent.parent
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".download-", dir=data_dir) as scratch:
+        part = Path(scratch) / archive.name
+        urlretrieve(CALIFORNIA_URL, part)
+        if (found := hashlib.sha256(part.read_bytes()).hexdigest()) != CALIFORNIA_SHA256:
+            raise WrongHash(f"{part}: SHA-256 is {found}, expected {CALIFORNIA_SHA256}")
+        archive.parent.mkdir(exist_ok=True)
+        os.replace(part, archive)
 
 
 def _samples(

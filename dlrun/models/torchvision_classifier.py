@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlrun.errors import UserError, nearest
+from dlrun.errors import UserError, nearest, shown
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -93,7 +93,7 @@ def _check_name(name: str) -> None:
     names = classifier_names()
     if name not in names:
         raise UserError(
-            f"model.name={name}: expected one of torchvision's {len(names)} classifiers"
+            f"model.name={shown(name)}: expected one of torchvision's {len(names)} classifiers"
             f"{nearest(name, names)} (for example model.name=resnet18)"
         )
 
@@ -105,7 +105,7 @@ def _find_weights(name: str, weights: str) -> WeightsEnum:
     accepted = ["DEFAULT", *(entry.name for entry in offered)]
     if weights not in accepted:
         raise UserError(
-            f"model.weights={weights}: expected null or one of {', '.join(accepted)}"
+            f"model.weights={shown(weights)}: expected null or one of {', '.join(accepted)}"
             f"{nearest(weights, accepted)} (for example model.weights=DEFAULT)"
         )
     return offered[weights]
