@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +156,7 @@ def command_process(
     """Becomes `dlrun WORDS` in `cwd`, as the console script would; never returns."""
     os.chdir(cwd)
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in background
     for descriptor, file in ((1, stdout), (2, stderr)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
     warnings.simplefilter("error")

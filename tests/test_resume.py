@@ -565,7 +565,7 @@ WHOLE_NUMBER = "a whole number (epochs=50)"
             "checkpoint.every_steps=0: expected a number >= 1 "
             "(for example checkpoint.every_steps=500)",
         ),
-        ("device.threads=0", "device.threads=0: expected a number >= 1 (for example device.th"),
+        ("device.threads=0", "device.threads=0: expected a number >= 1 and <= 1024 (for exam"),
         ("device.name=tpu", "device.name=tpu: not on this machine, which has cpu"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 
 # What optimizers accept, by keyword: (lowest, highest or None). Used to name what was refused.
 _RANGES: dict[str, tuple[float, float | None]] = {
@@ -29,6 +30,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "initial_accumulator_value": (0, None),
     "weight_decay": (0, None),
 }
+LARGEST = torch.finfo(torch.float32).max
 _EXAMPLES = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.01}
 
 
@@ -52,6 +54,7 @@ def build(
     accepted = inspect.signature(factory).parameters
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     _check_learning_rate(factory.keywords.get("lr"))
+    _check_sizes(factory.keywords)
 
     options: dict[str, Any] = {}
     groups: list[Any] = parameters
@@ -114,6 +117,18 @@ def _check_learning_rate(lr: object) -> None:
         raise UserError(
             f"optimizer.lr={lr}: expected a finite number >= 0 (for example optimizer.lr=0.01)"
         )
+
+
+def _check_sizes(settings: Mapping[str, Any]) -> None:
+    """Raise UserError for a number beyond float32, in which some optimizers compute their steps."""
+    for key, value in settings.items():
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        for number in numbers:
+            if isinstance(number, (int, float)) and LARGEST < abs(number) < math.inf:
+                raise UserError(
+                    f"optimizer.{key}={shown(value)}: expected numbers up to {LARGEST:.1e}, "
+                    f"which is what float32 holds (for example optimizer.{key}=0.01)"
+                )
 
 
 def _refusal(
