@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,7 +29,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 import dlrun
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 from dlrun.help import help_text
 from dlrun.hydra_session import hydra_session, readable_errors
 from dlrun.overrides import spell_out, to_override
@@ -55,7 +55,7 @@ def run_hydra(words: Sequence[str]) -> int:
     overrides: list[str] = args.overrides
     trust: Trust = "all" if args.trust else "own"
     with (
-        hydra_session(args.config_path, args.config_dir) as app,
+        hydra_session(args.config_path, args.config_dir, trust) as app,
         readable_errors(app, overrides),
     ):
         config_name = args.config_name or CONFIG_NAME
@@ -64,7 +64,7 @@ def run_hydra(words: Sequence[str]) -> int:
         elif args.hydra_help:
             app.hydra_help(config_name, parser, args)
         elif args.cfg:
-            app.show_cfg(config_name, overrides, args.cfg, args.package, args.resolve)
+            show_config(app, config_name, overrides, args)
         elif args.shell_completion:
             complete_shell(app, config_name, overrides)
         elif args.info:
@@ -97,7 +97,7 @@ def flag_parser() -> argparse.ArgumentParser:
     )
 
     def error(message: str) -> NoReturn:
-        raise UserError(f"{message} (dlrun --help lists all flags)")
+        raise UserError(f"{shown(message)} (dlrun --help lists all flags)")
 
     parser.error = error  # type: ignore[method-assign]
     return parser
@@ -136,10 +136,12 @@ def run_sweep(app: Hydra, config_name: str, overrides: list[str], trust: Trust) 
     job = partial(sweep_job, trust=trust)
     batches = app.multirun(config_name, job, [*overrides, "hydra.mode=MULTIRUN"])
     jobs = [job for batch in batches for job in batch]
+    if not jobs:
+        raise UserError("-m: the lists of values leave nothing to run (for example optim=sgd,adam)")
     if jobs[0].cfg is not None and jobs[0].cfg.quiet:
         return
-    shown = os.path.relpath(Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent)
-    print(f"\n{len(jobs)} jobs in {shown}\nTensorBoard  tensorboard --logdir {shown}")
+    folder = os.path.relpath(Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent)
+    print(f"\n{len(jobs)} jobs in {folder}\nTensorBoard  tensorboard --logdir {folder}")
 
 
 def make_own_modules_importable() -> None:
@@ -215,6 +217,19 @@ def multirun_is_asked_for(app: Hydra, config_name: str, overrides: list[str]) ->
     if not any(word.startswith(("sweep=", "+sweep=", "hydra.mode=")) for word in overrides):
         return False  # the usual case is not composed twice
     return bool(app.get_mode(config_name, overrides) == RunMode.MULTIRUN)
+
+
+def show_config(
+    app: Hydra, config_name: str, overrides: list[str], args: argparse.Namespace
+) -> None:
+    """Print the config instead of running it, or the part of it that --package names."""
+    try:
+        with redirect_stderr(io.StringIO()):  # Hydra's own line on a part that is not there
+            app.show_cfg(config_name, overrides, args.cfg, args.package, args.resolve)
+    except SystemExit:
+        raise UserError(
+            f"--package={shown(args.package)}: no such part of the config (for example -p model)"
+        ) from None
 
 
 def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:

@@ -327,6 +327,19 @@ def test_an_optimizer_of_the_users_own_as_a_plain_function():
             "dampening",
         ),
         (
+            "lion",
+            {"lr": 1e308},
+            None,
+            "optimizer.lr=1e+308: expected numbers up to 1e+12 (for example optimizer.lr=0.01)",
+        ),
+        (
+            "adam",
+            {},
+            2e12,
+            "regularization.weight_decay=2000000000000.0: expected numbers up to 1e+12 "
+            "(for example regularization.weight_decay=0.01)",
+        ),
+        (
             "lbfgs",
             {},
             0.01,

@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "initial_accumulator_value": (0, None),
     "weight_decay": (0, None),
 }
-LARGEST = torch.finfo(torch.float32).max
+LARGEST = 1e12  # of any number: three of them, multiplied in a step, still fit into float32
 _EXAMPLES = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.01}
 
 
@@ -54,7 +54,8 @@ def build(
     accepted = inspect.signature(factory).parameters
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     _check_learning_rate(factory.keywords.get("lr"))
-    _check_sizes(factory.keywords)
+    settings = {f"optimizer.{key}": value for key, value in factory.keywords.items()}
+    _check_sizes(settings | {"regularization.weight_decay": weight_decay})
 
     options: dict[str, Any] = {}
     groups: list[Any] = parameters
@@ -120,14 +121,14 @@ def _check_learning_rate(lr: object) -> None:
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:
-    """Raise UserError for a number beyond float32, in which some optimizers compute their steps."""
+    """Raise UserError for a number that no step could be computed with."""
     for key, value in settings.items():
         numbers = value if isinstance(value, (list, tuple)) else [value]
         for number in numbers:
             if isinstance(number, (int, float)) and LARGEST < abs(number) < math.inf:
                 raise UserError(
-                    f"optimizer.{key}={shown(value)}: expected numbers up to {LARGEST:.1e}, "
-                    f"which is what float32 holds (for example optimizer.{key}=0.01)"
+                    f"{key}={shown(value)}: expected numbers up to {LARGEST:g} "
+                    f"(for example {key}=0.01)"
                 )
 
 
