@@ -156,6 +156,12 @@ def test_tasks_of_toy_sets() -> None:
             "dataset.n_samples=1: expected a number >= 2 (for example dataset.n_samples=500)",
         ),
         (
+            moons,
+            {"n_samples": 10**18, "noise": 0.1},
+            "dataset.n_samples=1000000000000000000: expected a number up to 1000000000 "
+            "(for example dataset.n_samples=500)",
+        ),
+        (
             circles,
             {"n_samples": 500, "noise": float("nan"), "factor": 0.5},
             "dataset.noise=nan: expected a number >= 0 (for example dataset.noise=0.1)",

@@ -226,7 +226,18 @@ def test_init_reaches_every_layer_of_the_models(init):
         ),
         (
             lambda: CNN((1, 8, 8), 10, channels=[8], kernel_size=4, dense=[8]),
-            "model.kernel_size=4: expected an odd number >= 1 (for example model.kernel_size=3)",
+            "model.kernel_size=4: expected an odd number, 1 <= value <= 1023 "
+            "(for example model.kernel_size=3)",
+        ),
+        (
+            lambda: CNN((1, 8, 8), 10, channels=[8], kernel_size=2**40 + 1, dense=[8]),
+            "model.kernel_size=1099511627777: expected an odd number, 1 <= value <= 1023 "
+            "(for example model.kernel_size=3)",
+        ),
+        (
+            lambda: MLP((13,), 1, hidden=[2**62]),
+            "model.hidden=[4611686018427387904]: expected whole numbers up to 1048576 "
+            "(for example model.hidden=[256])",
         ),
         (
             lambda: CNN((1, 8, 8), 10, channels=[8], pool=0, dense=[8]),

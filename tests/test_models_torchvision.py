@@ -170,6 +170,12 @@ def test_no_network(monkeypatch, tmp_path):
         ),
         (
             (3, 28, 28),
+            {"name": "resnet18", "image_size": 2**40},
+            "model.image_size=1099511627776: expected at most 16384 "
+            "(for example model.image_size=null)",
+        ),
+        (
+            (3, 28, 28),
             {"name": "vit_b_16", "image_size": 256},
             "model.image_size=256: vit_b_16 takes exactly 224 (for example model.image_size=null)",
         ),

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST_SAMPLES, MOST_FEATURES = 10**9, 10**6  # more could not be counted, in bytes
+
+
 def moons(data_dir: Path, seed: int, *, n_samples: int, noise: float) -> Samples:
     """Two interleaved half circles of radius 1, (n_samples, 2); `noise` is a Gaussian's std."""
     from sklearn.datasets import make_moons
 
-    _check("n_samples", n_samples, at_least=2, example=500)
+    _check("n_samples", n_samples, at_least=2, example=500, at_most=MOST_SAMPLES)
     _check("noise", noise, at_least=0, example=0.2)
     inputs, targets = make_moons(n_samples, noise=noise, random_state=_state(seed, "moons"))
     return _samples(inputs, targets, num_classes=2)
@@ -29,7 +32,7 @@ def circles(data_dir: Path, seed: int, *, n_samples: int, noise: float, factor: 
     """A circle of radius 1 around one of radius `factor`, (n_samples, 2)."""
     from sklearn.datasets import make_circles
 
-    _check("n_samples", n_samples, at_least=2, example=500)
+    _check("n_samples", n_samples, at_least=2, example=500, at_most=MOST_SAMPLES)
     _check("noise", noise, at_least=0, example=0.1)
     if not 0 <= factor < 1:
         raise UserError(
@@ -48,9 +51,9 @@ def blobs(
     """Gaussian clouds with std `noise`, (n_samples, n_features); centres uniform in [-10, 10]."""
     from sklearn.datasets import make_blobs
 
-    _check("centers", centers, at_least=2, example=3)
-    _check("n_samples", n_samples, at_least=centers, example=100 * centers)
-    _check("n_features", n_features, at_least=1, example=2)
+    _check("centers", centers, at_least=2, example=3, at_most=MOST_FEATURES)
+    _check("n_samples", n_samples, at_least=centers, example=100 * centers, at_most=MOST_SAMPLES)
+    _check("n_features", n_features, at_least=1, example=2, at_most=MOST_FEATURES)
     _check("noise", noise, at_least=0, example=1.0)
     inputs, targets = make_blobs(
         n_samples,
@@ -66,10 +69,17 @@ def _state(seed: int, name: str) -> int:
     return stream_seed(seed, name, bits=32)  # numpy's RandomState takes no more
 
 
-def _check(key: str, value: float, *, at_least: float, example: float) -> None:
+def _check(
+    key: str, value: float, *, at_least: float, example: float, at_most: float = float("inf")
+) -> None:
     if not at_least <= value < float("inf"):
         raise UserError(
             f"dataset.{key}={value}: expected a number >= {at_least} "
+            f"(for example dataset.{key}={example})"
+        )
+    if value > at_most:
+        raise UserError(
+            f"dataset.{key}={value}: expected a number up to {at_most} "
             f"(for example dataset.{key}={example})"
         )
 

@@ -13,6 +13,8 @@ from dlrun.models.activations import Activation, make_activation
 from dlrun.models.dense import check_dropout, check_widths, hidden_layers
 from dlrun.models.init import Init, initialize
 
+LARGEST_KERNEL = 1023  # see WIDEST in dlrun.models.dense
+
 
 class CNN(nn.Module):
     """Blocks of convolution, batch norm, activation and max pooling, then dense layers.
@@ -90,10 +92,11 @@ def _check(in_shape: Sequence[int], channels: Sequence[int], kernel_size: int, p
         raise UserError(
             "model.channels=[]: expected at least one block (for example model.channels=[16,32])"
         )
-    if kernel_size < 1 or kernel_size % 2 == 0:  # an even one has no middle to centre on a pixel
+    # An even one has no middle to centre on a pixel.
+    if not 1 <= kernel_size <= LARGEST_KERNEL or kernel_size % 2 == 0:
         raise UserError(
-            f"model.kernel_size={kernel_size}: expected an odd number >= 1 "
-            "(for example model.kernel_size=3)"
+            f"model.kernel_size={kernel_size}: expected an odd number, 1 <= value <= "
+            f"{LARGEST_KERNEL} (for example model.kernel_size=3)"
         )
     if pool < 1:
         raise UserError(

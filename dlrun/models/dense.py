@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 from dlrun.models.activations import Activation, make_activation
+
+WIDEST = 2**20  # units of a layer, or channels: no tensor between two such has 2^63 bytes
 
 
 def hidden_layers(
@@ -35,11 +37,15 @@ def hidden_layers(
 
 
 def check_widths(key: str, widths: Sequence[int], example: str) -> None:
-    """Raise UserError unless all widths, the value of the config key `key`, are at least 1."""
+    """Raise UserError unless all widths, the value of the config key `key`, are 1 to WIDEST."""
+    given = shown(",".join(str(width) for width in widths))
     if any(width < 1 for width in widths):
-        given = ",".join(str(width) for width in widths)
         raise UserError(
             f"{key}=[{given}]: expected whole numbers >= 1 (for example {key}={example})"
+        )
+    if any(width > WIDEST for width in widths):
+        raise UserError(
+            f"{key}=[{given}]: expected whole numbers up to {WIDEST} (for example {key}={example})"
         )
 
 

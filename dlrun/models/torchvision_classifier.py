@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Their first layers are cut for one size; torchvision's other classifiers take any from a minimum.
 _ONE_SIZE = ("vit_", "maxvit_")
+LARGEST_IMAGE = 2**14  # height and width
 _HAS_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 
@@ -168,6 +169,11 @@ def _size_seen(
     least = int(getattr(network, "image_size", documented.meta["min_size"][0]))
     one_size = name.startswith(_ONE_SIZE)
     if image_size is not None:
+        if image_size > LARGEST_IMAGE:
+            raise UserError(
+                f"model.image_size={image_size}: expected at most {LARGEST_IMAGE} "
+                "(for example model.image_size=null)"
+            )
         if image_size < least or (one_size and image_size != least):
             rule = "exactly" if one_size else "at least"
             raise UserError(

@@ -127,8 +127,8 @@ def _check_sizes(settings: Mapping[str, Any]) -> None:
         for number in numbers:
             if isinstance(number, (int, float)) and LARGEST < abs(number) < math.inf:
                 raise UserError(
-                    f"{key}={shown(value)}: expected numbers up to {LARGEST:g} "
-                    f"(for example {key}=0.01)"
+                    f"{key}={shown(value)}: expected numbers up to {LARGEST:g} (for example "
+                    f"{key}={_EXAMPLES.get(key.rpartition('.')[2], 1)})"
                 )
 
 
