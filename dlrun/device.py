@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_device(name: str) -> torch.device:
     full_name = "cuda:0" if name == "cuda" else name
     if full_name not in present:
         raise UserError(
-            f"device.name={name}: not on this machine, which has {', '.join(present)} "
+            f"device.name={shown(name)}: not on this machine, which has {', '.join(present)} "
             f"(for example device=cpu)"
         )
     return torch.device(full_name)

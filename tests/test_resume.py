@@ -258,7 +258,7 @@ EVERY_STEP = {
         "checkpoint.every_steps=5",
     ),
     "skipping all": (
-        *("optimizer=sgd", "optimizer.lr=1e30", "stopping.on_divergence=skip_batch"),
+        *("optimizer=sgd", "optimizer.lr=1e12", "stopping.on_divergence=skip_batch"),
         *("model.activation=identity", "checkpoint.every_steps=3"),
     ),
 }
