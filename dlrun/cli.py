@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dlrun.errors import Failure, UserError, nearest, printable
 from dlrun.signals import SAVE, Interrupted, not_yet
 
-VERBS = ("train", "resume", "doctor")
+VERBS = ("train", "resume", "report", "doctor")
 
 
 def main() -> None:
@@ -76,6 +76,10 @@ def run_verb(arguments: Sequence[str]) -> int:
         from dlrun.resume import resume
 
         return resume(rest)
+    if verb == "report":
+        from dlrun.report.command import report
+
+        return report(rest)
     from dlrun.hydra_app import run_hydra
 
     return run_hydra(rest)

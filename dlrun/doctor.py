@@ -33,7 +33,7 @@ def doctor(arguments: Sequence[str]) -> int:
     data_dir = data_root(None)
 
     system = {"system": f"{platform.system()} {platform.machine()}"}
-    _print(console, "versions", installed_versions() | system)
+    _print(console, "versions", dict(installed_versions()) | system)
     rates = {describe(torch.device(name)): _rates(name) for name in present_devices()}
     _print(console, "devices (matrix products)", rates)
     _print(console, f"data sets (data directory {data_dir})", available(data_dir))

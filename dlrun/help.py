@@ -16,6 +16,7 @@ dlrun: train networks from config files, compare them, look at them in TensorBoa
 
   dlrun [train] [key=value ...]    train (the default verb)
   dlrun resume RUN_DIR             go on with an interrupted run from its last checkpoint
+  dlrun report SWEEP_DIR...        what a sweep has found: tables, pictures, a page
   dlrun doctor                     check this installation, its devices and data
 
 Groups, each choice a file; choose with group=choice (optim is short for optimizer):

@@ -10,8 +10,8 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,19 +21,23 @@ import hydra.version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
-from hydra.conf import HydraConf
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig
 
 import dlrun
 from dlrun.errors import UserError, shown
 from dlrun.help import help_text
-from dlrun.hydra_session import hydra_session, readable_errors
+from dlrun.hydra_session import (
+    chosen,
+    hydra_session,
+    readable_errors,
+    without_hydra,
+    writable,
+)
 from dlrun.overrides import spell_out, to_override
-from dlrun.schema import GROUPS
+from dlrun.run_dirs import claim_directory
 
 if TYPE_CHECKING:
     from dlrun.targets import Trust
@@ -70,7 +74,9 @@ def run_hydra(words: Sequence[str]) -> int:
         elif args.info:
             app.show_info(args.info, config_name, overrides)
         elif args.multirun or multirun_is_asked_for(app, config_name, overrides):
-            run_sweep(app, config_name, overrides, trust)
+            from dlrun.sweeps import sweep
+
+            return sweep.start(app, config_name, overrides, trust)
         else:
             result = run_once(app, config_name, overrides, trust)
             if result.advice is not None:
@@ -118,8 +124,8 @@ def run_once(app: Hydra, config_name: str, overrides: list[str], trust: Trust = 
     from dlrun.check import check
 
     check(without_hydra(config), chosen(config.hydra), trust)
-    run_dir = claim_run_dir(config)
-    with _writable(config):
+    run_dir = claim_directory(config, "hydra.run.dir")
+    with writable(config):
         config.hydra.run.dir = str(run_dir)
     context = HydraContext(config_loader=app.config_loader, callbacks=Callbacks(config))
     context.callbacks.on_run_start(config=config, config_name=config_name)
@@ -129,19 +135,6 @@ def run_once(app: Hydra, config_name: str, overrides: list[str], trust: Trust = 
         raise job._return_value
     result: Result = job._return_value
     return result
-
-
-def run_sweep(app: Hydra, config_name: str, overrides: list[str], trust: Trust) -> None:
-    """Runs every combination of the listed values, in order, each in a folder of one sweep."""
-    job = partial(sweep_job, trust=trust)
-    batches = app.multirun(config_name, job, [*overrides, "hydra.mode=MULTIRUN"])
-    jobs = [job for batch in batches for job in batch]
-    if not jobs:
-        raise UserError("-m: the lists of values leave nothing to run (for example optim=sgd,adam)")
-    if jobs[0].cfg is not None and jobs[0].cfg.quiet:
-        return
-    folder = os.path.relpath(Path(jobs[0].hydra_cfg.hydra.runtime.output_dir).parent)
-    print(f"\n{len(jobs)} jobs in {folder}\nTensorBoard  tensorboard --logdir {folder}")
 
 
 def make_own_modules_importable() -> None:
@@ -164,56 +157,10 @@ def train_job(config: DictConfig, *, trust: Trust) -> Result:
     )
 
 
-def chosen(hydra_config: HydraConf) -> dict[str, str | list[str] | None]:
-    """What was chosen of each group: a name, or a list of names as in regularization=[dropout,l1].
-
-    Hydra's own record of the choices leaves out the groups with a list.
-    """
-    choices: dict[str, Any] = dict(hydra_config.runtime.choices)
-    lists = set(GROUPS) - choices.keys()
-    if lists:
-        loader = GlobalHydra.instance().config_loader()
-        files = loader.compute_defaults_list(
-            hydra_config.job.config_name, list(hydra_config.overrides.task), RunMode.RUN
-        )
-        paths = [entry.config_path.split("/") for entry in files.defaults if entry.config_path]
-        for group in lists:
-            choices[group] = [path[1] for path in paths if path[0] == group]
-    return choices
-
-
-def sweep_job(config: DictConfig, *, trust: Trust) -> float | None:
-    """The monitored metric at the best epoch of one job of a sweep; the model is let go."""
-    return train_job(config, trust=trust).best_value
-
-
-def claim_run_dir(config: DictConfig) -> Path:
-    """The run's directory, made by this process alone; an existing one is never written over."""
-    tried: set[Path] = set()
-    while True:
-        run_dir = Path(OmegaConf.select(config, "hydra.run.dir"))
-        try:
-            run_dir.mkdir(parents=True)
-        except FileExistsError:
-            if run_dir.is_dir() and not any(run_dir.iterdir()):
-                return run_dir
-            if run_dir in tried:
-                raise UserError(
-                    f"hydra.run.dir={run_dir}: exists and is not empty; a run never writes over "
-                    "another (name a new directory)"
-                ) from None
-            tried.add(run_dir)
-        except OSError as error:
-            raise UserError(
-                f"hydra.run.dir={run_dir}: cannot be made: {error.strerror} "
-                "(for example hydra.run.dir=/tmp/run1)"
-            ) from error
-        else:
-            return run_dir
-
-
 def multirun_is_asked_for(app: Hydra, config_name: str, overrides: list[str]) -> bool:
     """Whether the config itself (a sweep preset, hydra.mode=MULTIRUN) makes this a sweep."""
+    if "hydra.sweeper.dry_run=true" in overrides:
+        return True
     if not any(word.startswith(("sweep=", "+sweep=", "hydra.mode=")) for word in overrides):
         return False  # the usual case is not composed twice
     return bool(app.get_mode(config_name, overrides) == RunMode.MULTIRUN)
@@ -245,21 +192,3 @@ def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
         app.shell_completion(config_name, overrides)
     text = answer.getvalue()
     print(text.replace("optimizer", "optim") if alias else text, end="")
-
-
-def without_hydra(config: DictConfig) -> DictConfig:
-    """The config less Hydra's own node."""
-    copy = config.copy()
-    with _writable(copy):
-        del copy["hydra"]
-    return copy
-
-
-@contextmanager
-def _writable(config: DictConfig) -> Iterator[None]:
-    with flag_override(config, ["struct", "readonly"], [False, False]):
-        if "hydra" in config:
-            with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
-                yield
-        else:
-            yield

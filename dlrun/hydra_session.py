@@ -13,16 +13,19 @@ from typing import Any
 import hydra.version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.conf import HydraConf
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from dlrun.compose_errors import USER_PROVIDER, concerns_config, explain
 from dlrun.errors import Failure, UserError, shown
+from dlrun.launcher_settings import LAUNCHERS
 from dlrun.run_dirs import register_resolvers
-from dlrun.schema import Config
+from dlrun.schema import GROUPS, Config, Sweeper
 from dlrun.targets import Trust, find_target
 
 # What a logging config may have made: by name, since one may walk from a module into others.
@@ -43,10 +46,16 @@ def hydra_session(
     handlers, level = list(root_logger.handlers), root_logger.level
     GlobalHydra.instance().clear()
     hydra.version.setbase("1.3")
-    ConfigStore.instance().store(name="dlrun_schema", node=Config, provider="dlrun")
+    store = ConfigStore.instance()
+    store.store(name="dlrun_schema", node=Config, provider="dlrun")
+    store.store(group="hydra/sweeper", name="dlrun", node=Sweeper, provider="dlrun")
+    launchers: dict[str, Any] = {}
     register_resolvers()
     try:
         app = Hydra.create_main_hydra2("dlrun", search_path(config_path, config_dir))
+        launchers |= store.repo["hydra"]["launcher"]  # as plugins have registered them by now
+        for name, settings in LAUNCHERS.items():
+            store.store(group="hydra/launcher", name=name, node=settings, provider="dlrun")
         load = app.config_loader.load_configuration
 
         def load_checked(*args: Any, **options: Any) -> DictConfig:
@@ -58,6 +67,8 @@ def hydra_session(
         app.config_loader.load_configuration = load_checked  # type: ignore[method-assign]
         yield app
     finally:
+        if launchers:
+            store.repo["hydra"]["launcher"] = launchers
         Singleton.set_state(saved)
         for handler in [h for h in root_logger.handlers if h not in handlers]:
             handler.close()  # train.log of the last run
@@ -151,3 +162,39 @@ def packaged_conf() -> Path:
     package = Path(__file__).parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def chosen(hydra_config: HydraConf) -> dict[str, str | list[str] | None]:
+    """What was chosen of each group: a name, or a list of names as in regularization=[dropout,l1].
+
+    Hydra's own record of the choices leaves out the groups with a list.
+    """
+    choices: dict[str, Any] = dict(hydra_config.runtime.choices)
+    lists = set(GROUPS) - choices.keys()
+    if lists:
+        loader = GlobalHydra.instance().config_loader()
+        files = loader.compute_defaults_list(
+            hydra_config.job.config_name, list(hydra_config.overrides.task), RunMode.RUN
+        )
+        paths = [entry.config_path.split("/") for entry in files.defaults if entry.config_path]
+        for group in lists:
+            choices[group] = [path[1] for path in paths if path[0] == group]
+    return choices
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """The config less Hydra's own node."""
+    copy = config.copy()
+    with writable(copy):
+        del copy["hydra"]
+    return copy
+
+
+@contextmanager
+def writable(config: DictConfig) -> Iterator[None]:
+    with flag_override(config, ["struct", "readonly"], [False, False]):
+        if "hydra" in config:
+            with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
+                yield
+        else:
+            yield

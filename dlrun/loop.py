@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,12 +54,14 @@ def fit(
     *,
     requests: Requests | None = None,
     resumed: tuple[Mapping[str, Any], list[Line]] | None = None,
+    prune: Callable[[Line], bool] | None = None,
 ) -> Fitted:
     """History and best weights of training until its epochs are over or a criterion stops it.
 
     The model is left with its last weights. Each epoch is told to `log` as it ends.
     requests: what signals ask for; a stop is obeyed between two steps, after a checkpoint, by
     raising Interrupted. resumed: a captured state to go on from, with the lines up to it.
+    prune: whether a search gives this run up, asked after each epoch with its line.
     """
     slices = batch_slices(len(data.train), recipe.batch_size)
     num_steps = min(recipe.epochs * len(slices), recipe.stopping.max_steps or sys.maxsize)
@@ -79,6 +81,7 @@ def fit(
         start=now,
         saved_at=now,
         fitted=Fitted(),
+        prune=prune,
     )
     if resumed is not None:
         restore(run, *resumed)
@@ -219,6 +222,8 @@ def conclude_epoch(run: Training, validated: Line) -> None:
         run.schedule.after_epoch(line["loss/val"] if len(run.data.val) else line["loss/train"])
         if current.epoch == recipe.epochs:
             fitted.stopped_by = "epochs"
+        elif run.prune is not None and run.prune(line):
+            fitted.stopped_by = "pruned"
     if fitted.stopped_by == "divergence" and fitted.divergence is None:
         grown, skipped = "the loss has grown past divergence_factor", "every batch was skipped"
         reason = skipped if line["loss/train"] is None else grown

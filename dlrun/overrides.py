@@ -7,15 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# Settings of a sweep that no config of a run has: they may be typed without `hydra.sweeper.`
+SWEEPER_WORDS = ("search", "n_trials", "metric", "direction", "pruner", "dry_run")
+
 
 def spell_out(word: str) -> str:
-    """The override with `optim` written as `optimizer`, and `-q` as the setting that it means.
+    """The override with short words written out: `optim`, `-q`, and the settings of sweeps.
 
     >>> spell_out("optim=adam"), spell_out("+optim.lr=1"), spell_out("optimism=1"), spell_out("-q")
     ('optimizer=adam', '+optimizer.lr=1', 'optimism=1', 'quiet=true')
+    >>> spell_out("dry_run=true"), spell_out("search=tpe")
+    ('hydra.sweeper.dry_run=true', 'hydra.sweeper.search=tpe')
     """
     if word in ("-q", "--quiet"):
         return "quiet=true"
+    if word.partition("=")[0] in SWEEPER_WORDS:
+        return f"hydra.sweeper.{word}"
     return re.sub(r"^(\+\+|\+|~)?optim(?=[.=@]|$)", r"\1optimizer", word)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 PACKAGES = ("dlrun", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
 
 
-def installed_versions() -> dict[str, str]:
+@functools.cache  # reading the metadata of all packages takes 10 ms
+def installed_versions() -> Mapping[str, str]:
     """Versions of Python and of the packages that a run's figures hang on."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -47,7 +47,7 @@ FREE = {
     "checkpoint.every_minutes": "a number or null",
 }
 SPANS_THE_RUN = ("cosine", "one_cycle", "linear_warmup")  # schedules made for a number of epochs
-OVER = ("completed", "diverged")  # status of a run that has come to its end
+OVER = ("completed", "diverged", "pruned")  # status of a run that has come to its end
 
 
 def resume(words: Sequence[str]) -> int:
@@ -62,6 +62,13 @@ def resume(words: Sequence[str]) -> int:
     overrides += ["quiet=true"] if args.quiet else []
     if args.trust:  # else nothing that lies in the current directory is ever imported
         make_own_modules_importable()
+    if os.path.exists(os.path.join(places[0], "sweep.yaml")):
+        from dlrun.sweeps import sweep
+
+        trust: Trust = "all" if args.trust else "data"
+        return sweep.resume(Path(places[0]), overrides, trust, args.retry_failed)
+    if args.retry_failed:
+        parser.error(f"--retry-failed: is for sweeps, and {shown(places[0])} is none")
     result = resume_run(Path(places[0]), overrides, trust="all" if args.trust else "data")
     if isinstance(result, int):
         return result
@@ -74,7 +81,8 @@ def flag_parser() -> argparse.ArgumentParser:
     """The parser of what follows `dlrun resume`."""
     parser = argparse.ArgumentParser(
         prog="dlrun resume",
-        usage="dlrun resume [-q] [--trust] RUN_DIR [key=value ...]",
+        usage="dlrun resume [-q] [--trust] RUN_DIR [key=value ...]\n"
+        "       dlrun resume [-q] [--trust] [--retry-failed] SWEEP_DIR [hydra/launcher=local ...]",
         description="Go on with an interrupted run from its last checkpoint, as if it had never "
         "stopped, or train one that is over for more epochs (epochs=N, in all).",
         epilog=f"Keys that may change: {', '.join(FREE)}. Anything else would be another "
@@ -83,6 +91,9 @@ def flag_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("-q", "--quiet", action="store_true", help="no output but errors")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="of a sweep: run the failed jobs again"
+    )
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -1,11 +1,14 @@
-"""Names of run directories, offered to the config as resolvers."""
+"""Names of run directories, offered to the config as resolvers, and the claim to a new one."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+
+from dlrun.errors import UserError, shown
 
 
 def register_resolvers() -> None:
@@ -47,3 +50,28 @@ def file_name(text: str) -> str:
 
 def _hex() -> str:
     return secrets.token_hex(2)
+
+
+def claim_directory(config: DictConfig, key: str) -> Path:
+    """The directory that `key` names, made by this process alone; none is ever written over."""
+    tried: set[Path] = set()
+    while True:
+        folder = Path(OmegaConf.select(config, key))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir() and not any(folder.iterdir()):
+                return folder
+            if folder in tried:
+                raise UserError(
+                    f"{key}={shown(folder)}: exists and is not empty; a run never writes over "
+                    "another (name a new directory)"
+                ) from None
+            tried.add(folder)
+        except OSError as error:
+            raise UserError(
+                f"{key}={shown(folder)}: cannot be made: {error.strerror} "
+                f"(for example {key}=/tmp/run1)"
+            ) from error
+        else:
+            return folder

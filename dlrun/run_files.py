@@ -24,14 +24,14 @@ PUT_BACK = "(put it back as it was, or start a new run)"
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path, seconds: float = 0.0) -> Iterator[None]:
     """Holds the run directory for this process; the system lets go of it when the process ends.
 
-    May be nested. Raises UserError when another process holds it.
+    May be nested. Raises UserError when another process holds it for longer than so many seconds.
     """
-    lock = filelock.FileLock(run_dir / ".lock", timeout=0, is_singleton=True)
+    lock = filelock.FileLock(run_dir / ".lock", is_singleton=True)
     try:
-        lock.acquire()
+        lock.acquire(timeout=seconds)
     except filelock.Timeout:
         raise UserError(
             f"{printable(str(run_dir))}: in use by another process "

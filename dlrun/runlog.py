@@ -304,7 +304,7 @@ class RunLog:
     def _end_hparams(self) -> None:
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-        good = self.summary["status"] in ("completed", "diverged")
+        good = self.summary["status"] in ("completed", "diverged", "pruned")
         end = plugin_data_pb2.SessionEndInfo(
             status=api_pb2.STATUS_SUCCESS if good else api_pb2.STATUS_FAILURE,
             end_time_secs=time.time(),

@@ -152,6 +152,25 @@ class Debug:
 
 
 @dataclass
+class Sweeper:
+    """hydra.sweeper: which jobs a sweep consists of. Values are in Hydra's grammar or lists."""
+
+    params: Any = None  # a mapping: every value with every other
+    cases: list[Any] = field(default_factory=list)  # each a mapping, crossed with params
+    zipped: list[Any] = field(default_factory=list)  # each a mapping of lists that go together
+    search: str = setting("grid", choices=("grid", "random", "tpe", "cmaes"))  # grid: all of them
+    n_trials: int = setting(30, ge=1, example=30)  # of a search other than grid
+    metric: str = "auto"  # by which jobs are compared; auto: their monitor
+    direction: str = setting(
+        "auto", choices=("auto", "maximize", "minimize")
+    )  # auto: accuracy and r2 are maximized, all else is minimized
+    pruner: str = setting("none", choices=("none", "median", "halving"))  # gives up poor trials
+    repeat_best: Any = None  # {of_each: optimizer, seeds: range(10)}: when all are over,
+    # the best setting for each value of the swept key is run with each of the seeds
+    dry_run: bool = False  # list the jobs instead of running them
+
+
+@dataclass
 class Config:
     """One run. What people sweep stands at the top level."""
 

@@ -68,12 +68,17 @@ def not_yet(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[Requests]:
+def listening(requests: Requests | None = None) -> Iterator[Requests]:
     """The requests of this run's signals: SIGINT, SIGTERM and, where there is one, SIGUSR1.
+
+    Given requests are those of somebody who listens already, a sweep: they are used as they are.
 
     Handlers that somebody else has set stay: whoever runs many jobs has its own. Signals reach
     Python's main thread alone; a run in another thread hears none.
     """
+    if requests is not None:
+        yield requests
+        return
     requests = Requests()
     saved: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

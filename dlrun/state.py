@@ -106,7 +106,8 @@ class Training:
 
     slices: of one pass over the training split. start, saved_at: on time.perf_counter's clock.
     current: None between two passes. gradient_before: the largest one of the last step before a
-    checkpoint that the run goes on from, by layer; the model itself has none then.
+    checkpoint that the run goes on from, by layer; the model itself has none then. prune: whether
+    a search gives this run up after an epoch with such a line.
     """
 
     model: nn.Module
@@ -125,6 +126,7 @@ class Training:
     fitted: Fitted
     current: Pass | None = None
     gradient_before: tuple[str, float] | None = None
+    prune: Callable[[Line], bool] | None = None
 
 
 def begin_pass(run: Training) -> Pass:

@@ -20,6 +20,7 @@ StoppedBy = Literal[
     "divergence",
     "time",
     "signal",
+    "pruned",
 ]
 
 HIGHER_IS_BETTER = ("accuracy", "r2")

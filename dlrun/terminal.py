@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from dlrun.models.summary import LayerRow
+if TYPE_CHECKING:
+    from dlrun.models.summary import LayerRow  # which needs torch, as reports do not
 
 # Metrics shown while training, by what the run has of them.
 SHOWN = ("loss", "accuracy", "mae", "r2")
@@ -46,7 +47,7 @@ class Terminal:
     def config(self, title: str, groups: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
         """A short tree: each group's choice and the values that it sets."""
         # A tree would cut or break its title; a path is there to be copied.
-        self.console.print(_literal(title, "bold"), soft_wrap=True, end="")
+        self._print(_literal(title, "bold"), soft_wrap=True, end="")
         tree = Tree("", guide_style="dim")
         width = max(len(name) for name in groups)
         for name, (choice, values) in groups.items():
@@ -56,17 +57,17 @@ class Terminal:
             for key, value in values.items():
                 row.append("  ").append(_literal(f"{key}=", "dim")).append(_literal(_short(value)))
             tree.add(row)
-        self.console.print(tree)
+        self._print(tree)
 
     def data(self, rows: Mapping[str, str], notes: Sequence[str]) -> None:
         """Sizes, shapes and classes of the splits, and what to know about the data."""
         table = Table.grid(padding=(0, 2))
         for name, value in rows.items():
             table.add_row(_literal(name, "dim"), _literal(value))
-        self.console.print()
-        self.console.print(table)
+        self._print()
+        self._print(table)
         for note in notes:
-            self.console.print(_literal(f"note: {note}", "yellow"))
+            self._print(_literal(f"note: {note}", "yellow"))
 
     def model(self, rows: Sequence[LayerRow], total: int, trainable: int) -> None:
         """Layers with output shapes and parameters, in the manner of Keras; what is frozen."""
@@ -88,16 +89,16 @@ class Terminal:
         if frozen:
             table.add_row("trainable", "", "", f"{trainable:,}")
             table.add_row("frozen", "", "", f"{frozen:,}")
-        self.console.print()
-        self.console.print(table)
+        self._print()
+        self._print(table)
 
     def start(self, epochs: int, steps_per_epoch: int, num_samples: int, step: int = 0) -> None:
         """Training begins, or goes on after `step` steps."""
         self._epochs, self._steps_per_epoch, self._first_step = epochs, steps_per_epoch, step
         self._samples_per_step = num_samples / steps_per_epoch
         self._start = time.perf_counter()
-        self.console.print()
-        self.console.print(Text("figures of an epoch: training/validation", style="dim"))
+        self._print()
+        self._print(Text("figures of an epoch: training/validation", style="dim"))
         if self.console.is_terminal and not self.console.quiet and epochs > 0:
             self._bar = BarColumn(bar_width=MAX_BAR)
             self._progress = Progress(
@@ -133,13 +134,18 @@ class Terminal:
             if seconds:
                 samples = self._steps_per_epoch * self._samples_per_step
                 speed = f"  {seconds:.2f} s  {samples / seconds:,.0f} samples/s"
-            self.console.print(
+            self._print(
                 Text(
                     f"epoch {epoch}/{self._epochs}  {'  '.join(_pairs(line))}"
                     f"  lr {line['lr']:.3g}{speed}"
                 ),
                 soft_wrap=True,
             )
+
+    def _print(self, content: Any = "", **options: Any) -> None:
+        """Prints; a quiet console would lay everything out, only to drop it then."""
+        if not self.console.quiet:
+            self.console.print(content, **options)
 
     def _show(self, step: int, epoch: int, lr: float, minibatch: str = "") -> None:
         """Redraws the live line, always one line: a narrow terminal gets fewer figures."""
@@ -148,7 +154,7 @@ class Terminal:
         num_steps, made = self._epochs * self._steps_per_epoch, step - self._first_step
         figures = _pairs(self._line)
         if made > 0 and step < num_steps:
-            figures.append(f"{_clock(seconds / made * (num_steps - step))} left")
+            figures.append(f"{clock(seconds / made * (num_steps - step))} left")
         figures.append(f"lr {lr:.3g}")
         if made > 0 and seconds > 0:
             figures.append(f"{_thousands(made * self._samples_per_step / seconds)} samples/s")
@@ -189,13 +195,13 @@ class Terminal:
             table.add_row(
                 _literal(name), *("–" if value is None else _figure(value) for value in values)
             )
-        self.console.print()
-        self.console.print(_literal(headline, "bold green" if good else "bold red"), soft_wrap=True)
-        self.console.print()
-        self.console.print(table)
-        self.console.print()
+        self._print()
+        self._print(_literal(headline, "bold green" if good else "bold red"), soft_wrap=True)
+        self._print()
+        self._print(table)
+        self._print()
         for name, value in files.items():
-            self.console.print(_literal(f"{name:<12} {value}"), soft_wrap=True)
+            self._print(_literal(f"{name:<12} {value}"), soft_wrap=True)
 
 
 def display_path(path: Path) -> str:
@@ -289,10 +295,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Minutes and seconds, with hours when there are any.
 
-    >>> _clock(75), _clock(3700)
+    >>> clock(75), clock(3700)
     ('1:15', '1:01:40')
     """
     minutes, rest = divmod(round(seconds), 60)

@@ -6,7 +6,7 @@ Here the config ends: everything below takes plain arguments.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from dlrun.loop import fit
 from dlrun.presentation import draw, introduce
 from dlrun.randomness import stream_seed
 from dlrun.runlog import RunLog
-from dlrun.signals import listening
+from dlrun.signals import Requests, listening
 from dlrun.state import Augment, Fitted, Recipe
 from dlrun.targets import Trust
 from dlrun.terminal import Terminal, display_path, typed_path
@@ -44,6 +44,21 @@ if TYPE_CHECKING:
     import pandas
 
 MONITORS = {"binary": "accuracy/val", "multiclass": "accuracy/val", "regression": "loss/val"}
+# Status of runs that were cut short, by what stopped them.
+ENDINGS = {"divergence": "diverged", "pruned": "pruned"}
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a sweep lends to each of its jobs; a run of its own has none of it.
+
+    load: the splits for a config, which jobs may share. requests: of the signals that the sweep
+    listens to. prune: whether a search gives the run up, asked with the line of each epoch.
+    """
+
+    load: Callable[[schema.Config], Splits]
+    requests: Requests | None = None
+    prune: Callable[[Line], bool] | None = None
 
 
 @dataclass
@@ -86,16 +101,19 @@ def train(
     overrides: Sequence[str] = (),
     checkpoint: Mapping[str, Any] | None = None,
     trust: Trust = "own",
+    host: Host | None = None,
 ) -> Result:
     """The result of the run that `config` describes, recorded in `run_dir`.
 
     choices: what was chosen of each group, to name things by. checkpoint: of the same run, to go
-    on from. trust: whose config it is, see dlrun.targets.
+    on from. trust: whose config it is, see dlrun.targets. host: the sweep that it is a job of,
+    which tells the terminal in its stead.
     Raises UserError for bad input, Failure for a full disk and the like, Interrupted by a signal.
     """
-    terminal = Terminal(quiet=bool(config.quiet))
+    terminal = Terminal(quiet=bool(config.quiet) or host is not None)
+    host = host or Host(load_data)
     with (
-        listening() as requests,
+        listening(host.requests) as requests,
         endings_told(run_dir, config),
         failures_told(),
         RunLog(run_dir, overrides=overrides, terminal=terminal, checkpoint=checkpoint) as log,
@@ -108,7 +126,7 @@ def train(
             deterministic=settings.device.deterministic,
         )
         with own_random_numbers(settings.seed, compute):
-            loaded = load_data(settings) if checkpoint is None else load_again(settings)
+            loaded = load_all(settings, host.load, again=checkpoint is not None)
             data = to_device(shorten(loaded, settings), compute)
             settings.loss.name = losses.resolve(settings.loss.name, data.task, len(data.classes))
             model, notes = build_model(settings, data, compute, resumed=checkpoint is not None)
@@ -129,6 +147,7 @@ def train(
                     *(model, optimizer, data, recipe, compute, log),
                     requests=requests,
                     resumed=resumed,
+                    prune=host.prune,
                 )
             log.keep_best(fitted.best_epoch, fitted.best_value, fitted.best_state)
             model.load_state_dict(fitted.best_state)
@@ -163,12 +182,16 @@ def load_data(settings: schema.Config) -> Splits:
     return loaded
 
 
-def load_again(settings: schema.Config) -> Splits:
-    """The splits of a run that goes on. Raises Failure where they can no longer be had."""
+def load_all(
+    settings: schema.Config, load: Callable[[schema.Config], Splits], *, again: bool
+) -> Splits:
+    """The splits of a run. Raises Failure where one that goes on can no longer have them."""
     try:
-        return load_data(settings)
+        return load(settings)
     except UserError as error:
-        raise Failure(str(error)) from error
+        if again:
+            raise Failure(str(error)) from error
+        raise
 
 
 def check_same_data(data: Splits, checkpoint: Mapping[str, Any]) -> None:
@@ -333,7 +356,7 @@ def conclude(
     """The result, written to summary.json and shown in the final table."""
     assert fitted.stopped_by is not None
     diverged = fitted.stopped_by == "divergence"
-    status = "diverged" if diverged else "completed"
+    status = ENDINGS.get(fitted.stopped_by, "completed")
     named = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
     last = fitted.history[-1]
     log.finals({k: v for k, v in named.items() if k.endswith("/test")}, int(last["step"] or 0))

@@ -454,7 +454,10 @@ FLAG_ARGUMENTS = (
     *listed("model model.hidden _global_ config.yaml model/mlp /dev/null run.pkl = seed=1"),
     *("optim=sgd,adam", "", "\x1b", "\udcff", "x" * 5000),
 )
-VERBS = ("train", "doctor", "resume", "trian", "", " ", "train=1", "TRAIN", "\udcff", "help", "--")
+VERBS = (
+    *listed("train doctor resume report trian train=1 TRAIN \udcff help --"),
+    *("", " "),
+)
 
 
 def random_flags(rng: random.Random) -> Case:

@@ -13,6 +13,7 @@ PACKAGE = Path(dlrun.__file__).parent
 LAYERS = (
     (
         "errors",
+        "launcher_settings",
         "randomness",
         "data_dir",
         "provenance",
@@ -36,11 +37,13 @@ LAYERS = (
     ),
     ("batches", "evaluation", "describe", "transfer"),
     ("state", "run_files"),
+    ("report",),
     ("step",),
     ("loop", "runlog"),
     ("debugging", "check", "presentation", "endings", "stored"),
     ("train",),
     ("hydra_session",),
+    ("sweeps",),
     ("hydra_app", "doctor"),
     ("resume",),
     ("cli",),
@@ -49,10 +52,14 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
-def imported_modules(file: Path) -> set[str]:
-    """Top-level modules of dlrun that a file imports when it is imported itself."""
+def imported_modules(file: Path, inside: bool = False) -> set[str]:
+    """Top-level modules of dlrun that a file imports when it is imported itself.
+
+    inside: also what its functions import when they are called.
+    """
     found = set()
-    for node in ast.parse(file.read_text()).body:
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree) if inside else tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dlrun"):
             parts = (node.module or "").split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
@@ -86,6 +93,14 @@ def test_models_import_only_torch() -> None:
                 top = name.split(".")[0]
                 own = name == "dlrun.errors" or name.startswith("dlrun.models")
                 assert own or top == "torch" or top in sys.stdlib_module_names, (file, name)
+
+
+def test_reports_import_no_training_code() -> None:
+    files = list((PACKAGE / "report").glob("*.py"))
+    assert len(files) > 10
+    below = {"errors", "failures", "figures", "run_files", "terminal"}
+    for file in files:
+        assert imported_modules(file, inside=True) <= {"report", *below}, file
 
 
 def test_figures_import_no_training_code() -> None:

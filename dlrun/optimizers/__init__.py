@@ -6,9 +6,10 @@ packages, the user's. What it can do is read from its signature.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -72,7 +73,7 @@ def build(
         )
 
     try:
-        if _fused_is_open(factory, accepted) and _has_fused_kernel(factory, device):
+        if _fused_is_open(factory, accepted) and _has_fused_kernel(factory.func, device):
             options["fused"] = True
         return factory(groups, **options)
     except (ValueError, RuntimeError) as error:
@@ -97,8 +98,9 @@ def _fused_is_open(factory: partial[Optimizer], accepted: Any) -> bool:
     return "fused" in accepted and all(value is None for value in chosen)
 
 
-def _has_fused_kernel(factory: partial[Optimizer], device: torch.device) -> bool:
-    """Whether a fused step works on `device`, tried on one number.
+@functools.cache
+def _has_fused_kernel(kind: Callable[..., Optimizer], device: torch.device) -> bool:
+    """Whether a fused step of this kind of optimizer works on `device`, tried on one number.
 
     torch has no public list of the kernels of a release, and an optimizer that accepts `fused`
     may still lack the kernel for this device and fail at its first step.
@@ -106,8 +108,8 @@ def _has_fused_kernel(factory: partial[Optimizer], device: torch.device) -> bool
     probe = nn.Parameter(torch.zeros(1, device=device))
     probe.grad = torch.zeros(1, device=device)
     try:
-        factory([probe], fused=True).step()
-    except RuntimeError:  # NotImplementedError, for a missing kernel, is one
+        kind([probe], fused=True).step()
+    except (RuntimeError, TypeError):  # NotImplementedError, for a missing kernel, is one
         return False
     return True
 

@@ -1,0 +1,157 @@
+"""One job of a sweep: run from its start or from its checkpoint, in whatever process it lands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from dlrun import schema
+from dlrun.checkpoint import newest_checkpoint
+from dlrun.datasets import Splits
+from dlrun.errors import UserError, shown
+from dlrun.evaluation import Line
+from dlrun.run_files import locked, read_summary, replace_text, write_summary
+from dlrun.signals import Requests
+from dlrun.stored import require_ours, require_plain_files
+from dlrun.sweeps.shared import SharedData
+from dlrun.targets import Trust
+from dlrun.train import Host, load_data, train
+
+OVER = ("completed", "diverged", "pruned")  # a job that came to its end; failed ones did not
+SECONDS_TO_LEAVE = 10.0  # within which another process lets go of a job that it is stopping
+# What every summary has, for a job that never came to write its own.
+NOTHING_YET: Mapping[str, Any] = {"hparams": {}, "metrics": {}, "resumed": []}
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a job needs; it travels to any process.
+
+    prune: called with the line of each epoch, says whether its search gives the job up.
+    """
+
+    run_dir: Path
+    config: DictConfig
+    choices: dict[str, Any]
+    overrides: list[str]
+    trust: Trust = "own"
+    prune: Callable[[Line], bool] | None = None
+
+
+# Jobs that one worker does one after another: a single one, or a trial's, a seed each.
+Task = tuple[Work, ...]
+
+# Of this process: what one job has loaded the next one need not.
+shared_data = SharedData(load_data)
+
+
+def do_all(task: Task, requests: Requests | None = None) -> None:
+    """Does what of a task is not over yet. When one job is pruned, so are those after it."""
+    for position, work in enumerate(task):
+        if status_of(work.run_dir) in OVER:
+            continue
+        do(work, requests)
+        if status_of(work.run_dir) == "pruned":
+            for rest in task[position + 1 :]:
+                mark(rest.run_dir, rest.overrides, status="pruned", stopped_by="pruned")
+            return
+
+
+def do(work: Work, requests: Requests | None = None) -> None:
+    """Trains a job to its end; how that was, its summary.json tells.
+
+    Raises nothing but Interrupted, and OSError where not even a failure can be written down.
+    """
+    try:
+        with locked(_made(work.run_dir), seconds=SECONDS_TO_LEAVE):
+            checkpoint = take_up(work)
+            try:
+                train(
+                    work.config,
+                    run_dir=work.run_dir,
+                    choices=work.choices,
+                    overrides=work.overrides,
+                    checkpoint=checkpoint,
+                    trust=work.trust,
+                    host=Host(_load, requests, work.prune),
+                )
+            except SystemExit as error:
+                raise UserError(f"the job called sys.exit({error.code})") from error
+    except Exception as error:  # its own code may raise anything; the other jobs go on
+        if status_of(work.run_dir) != "failed":
+            mark_failed(work.run_dir, work.overrides, f"{type(error).__name__}: {error}")
+
+
+def take_up(work: Work) -> dict[str, Any] | None:
+    """The checkpoint that a job goes on from; without one its directory is emptied.
+
+    Raises UserError where a link lies in it, or a checkpoint of some other config.
+    """
+    folder = work.run_dir
+    if work.trust != "all":
+        require_plain_files(folder)
+    try:
+        checkpoint, _ = newest_checkpoint(folder / "checkpoints")
+    except UserError:  # none yet, or none that is whole: nothing was there to lose
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != ".lock":
+                path.unlink()
+        write_overrides(work)
+        return None
+    require_ours(checkpoint, folder, work.trust)
+    if checkpoint["config"] != OmegaConf.to_container(work.config, resolve=True):
+        raise UserError(
+            f"{shown(folder)}: its checkpoint is of another config than the sweep's job "
+            "(remove the folder to run the job anew)"
+        )
+    return checkpoint
+
+
+def write_overrides(work: Work) -> None:
+    """.hydra/overrides.yaml, as Hydra itself writes it."""
+    (work.run_dir / ".hydra").mkdir(exist_ok=True)
+    text = yaml.safe_dump(work.overrides, allow_unicode=True, width=1000)
+    replace_text(work.run_dir / ".hydra" / "overrides.yaml", text)
+
+
+def status_of(run_dir: Path) -> str:
+    """What summary.json says; pending where there is none, or none that can be read."""
+    try:
+        summary = read_summary(run_dir)
+    except UserError:
+        return "pending"
+    return "pending" if summary is None else str(summary.get("status"))
+
+
+def mark_failed(run_dir: Path, overrides: list[str], error: str) -> None:
+    """Writes down why a job that could not do so itself has failed."""
+    mark(run_dir, overrides, status="failed", error=error)
+
+
+def mark(run_dir: Path, overrides: list[str], **entries: Any) -> None:
+    """Changes a job's summary, or makes one."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        before = read_summary(run_dir)
+    except UserError:
+        before = None
+    empty = {**NOTHING_YET, "overrides": overrides, "stopped_by": None}
+    write_summary(run_dir, {**(before or empty), **entries})
+
+
+def _made(run_dir: Path) -> Path:
+    os.makedirs(run_dir, exist_ok=True)
+    return run_dir
+
+
+def _load(settings: schema.Config) -> Splits:
+    return shared_data(settings)
