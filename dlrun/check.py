@@ -55,8 +55,7 @@ def check(
     if faults:
         raise UserError("\n".join(faults))
     faults += _unknown_keys(config, schema.Config(), "")
-    settings = OmegaConf.to_object(config)
-    assert isinstance(settings, schema.Config)
+    settings = plain(config)
     faults += _ranges(settings, "")
     faults += _batch_size(settings.batch_size, choices)
     for group in schema.OPEN_GROUPS:
@@ -70,6 +69,13 @@ def check(
         faults += _optimizer_values(settings)
     if faults:
         raise UserError("\n".join(faults))
+    return settings
+
+
+def plain(config: DictConfig) -> schema.Config:
+    """The config as plain Python objects."""
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, schema.Config)
     return settings
 
 

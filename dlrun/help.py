@@ -30,6 +30,7 @@ Examples:
   dlrun 'regularization=[dropout,l1]' 'model.hidden=[512,128]'
   dlrun dataset=boston loss=huber                     regression
   dlrun -m optim=momentum,adam optim.lr=0.01,0.001    a sweep: every combination
+  dlrun sweep=momentum_vs_adam                        a sweep that is ready to run, with its answer
   dlrun --cfg job model=cnn                           show the config instead of running it
   tensorboard --logdir outputs                        look at all of it
 

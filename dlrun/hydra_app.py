@@ -22,12 +22,13 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 import dlrun
-from dlrun.errors import UserError, shown
+from dlrun.errors import UserError, nearest, shown
 from dlrun.help import help_text
 from dlrun.hydra_session import (
     chosen,
@@ -63,6 +64,7 @@ def run_hydra(words: Sequence[str]) -> int:
         readable_errors(app, overrides),
     ):
         config_name = args.config_name or CONFIG_NAME
+        require_known(app, overrides)
         if args.help:
             print(help_text(app.config_loader, parser), end="")
         elif args.hydra_help:
@@ -163,7 +165,22 @@ def multirun_is_asked_for(app: Hydra, config_name: str, overrides: list[str]) ->
         return True
     if not any(word.startswith(("sweep=", "+sweep=", "hydra.mode=")) for word in overrides):
         return False  # the usual case is not composed twice
-    return bool(app.get_mode(config_name, overrides) == RunMode.MULTIRUN)
+    from dlrun.sweeps.points import chooses
+
+    words = [word for word in overrides if chooses(word, app.config_loader)]
+    return bool(app.get_mode(config_name, words) == RunMode.MULTIRUN)
+
+
+def require_known(app: Hydra, overrides: list[str]) -> None:
+    """Raises UserError for a sweep or an experiment that is not there: Hydra would go without."""
+    for word in overrides:
+        group, _, name = word.lstrip("+").partition("=")
+        if group in ("sweep", "experiment") and name not in ("", "null"):
+            names = app.config_loader.get_group_options(group, ObjectType.CONFIG)
+            if name.isidentifier() and name not in names:
+                raise UserError(
+                    f"{shown(word)}: expected one of {', '.join(names)}{nearest(name, names)}"
+                )
 
 
 def show_config(

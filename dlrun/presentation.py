@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -47,13 +48,16 @@ def introduce(
         trainable_parameters=totals.trainable,
         hparams=hparams,
     )
+    plain = OmegaConf.to_container(config, resolve=True)
     log.about = {
         "format": FORMAT,
-        "config": OmegaConf.to_container(config, resolve=True),
+        "config": plain,
         "choices": dict(choices),
         "data": stored_data(data),
     }
-    config_text = OmegaConf.to_yaml(config, resolve=True)
+    # libyaml, where PyYAML was built with it, is ten times as fast as OmegaConf.to_yaml.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    config_text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)
     log.start(config_text, model_text(rows, totals), hparams)
 
     terminal = log.terminal

@@ -115,7 +115,7 @@ def is_tame(text: str) -> bool:
     memory holds; and tags, which ask for other types. dlrun writes none of them.
     """
     depth = 0
-    for event in yaml.parse(text):
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -20,7 +20,7 @@ from torch import nn
 from dlrun import losses, optimizers, schema
 from dlrun.augment import shift_and_rotate
 from dlrun.batches import resolve_batch_size, take
-from dlrun.check import MODEL_KEYS, SPLIT_KEYS, check
+from dlrun.check import MODEL_KEYS, SPLIT_KEYS, check, plain
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split
 from dlrun.debugging import profiling, shorten
@@ -111,6 +111,7 @@ def train(
     Raises UserError for bad input, Failure for a full disk and the like, Interrupted by a signal.
     """
     terminal = Terminal(quiet=bool(config.quiet) or host is not None)
+    is_checked = host is not None  # by whoever planned the sweep, before its first job
     host = host or Host(load_data)
     with (
         listening(host.requests) as requests,
@@ -118,7 +119,8 @@ def train(
         failures_told(),
         RunLog(run_dir, overrides=overrides, terminal=terminal, checkpoint=checkpoint) as log,
     ):
-        settings = check(config, choices, trust, resumed=checkpoint is not None)
+        again = checkpoint is not None
+        settings = plain(config) if is_checked else check(config, choices, trust, resumed=again)
         compute = open_device(
             settings.device.name,
             precision=settings.device.precision,
@@ -126,10 +128,10 @@ def train(
             deterministic=settings.device.deterministic,
         )
         with own_random_numbers(settings.seed, compute):
-            loaded = load_all(settings, host.load, again=checkpoint is not None)
+            loaded = load_all(settings, host.load, again=again)
             data = to_device(shorten(loaded, settings), compute)
             settings.loss.name = losses.resolve(settings.loss.name, data.task, len(data.classes))
-            model, notes = build_model(settings, data, compute, resumed=checkpoint is not None)
+            model, notes = build_model(settings, data, compute, resumed=again)
             optimizer = optimizers.build(
                 instantiate({"_convert_": "all", **settings.optimizer}),
                 model,

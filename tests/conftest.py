@@ -24,7 +24,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["pytest", "dlrun.train", "dlrun.hydra_app", "dlrun.resume", "torch.utils.tensorboard"]
-    + ["torchvision.datasets", "sklearn.datasets", "pytorch_optimizer"]
+    + ["torchvision.datasets", "sklearn.datasets", "pytorch_optimizer", "optuna"]
+    + ["dlrun.sweeps.sweep", "dlrun.report.figures", "dlrun.report.command", "sklearn.ensemble"]
 )
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

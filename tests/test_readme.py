@@ -10,6 +10,7 @@ import pytest
 from conftest import Command
 from PIL import Image
 from test_choices import write_idx
+from test_sweep_presets import SMALL
 
 README = Path(__file__).parent.parent / "README.md"
 SHORT = ("debug.max_epochs=1", "debug.max_batches=2", "figures=false", "device.threads=1")
@@ -21,6 +22,7 @@ LINES = [
     for line in block.replace("\\\n", " ").splitlines()
 ]
 COMMANDS = sorted({line for line in LINES if line.startswith("dlrun ")})
+VERBS = ("doctor", "resume", "report")
 # Checked elsewhere: by .ci/run (set-up), by tests/readme/make_pictures.py (TensorBoard).
 ELSEWHERE = ("python3 -m venv", "tensorboard ", "pip install", "python tests/", "pytest", "eval ")
 
@@ -45,11 +47,15 @@ def test_command(line: str, dlrun: Command, tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     words = shlex.split(line)[1:]
-    trains = words[0] not in ("doctor", "resume") and not any(w.startswith("--") for w in words)
+    for name, small in SMALL.items():
+        words += small if f"sweep={name}" in words else ()
+    trains = words[0] not in VERBS and not any(w.startswith("--") for w in words)
     data = {"DLRUN_DATA_DIR": str(tmp_path / "data")}
-    if found := re.search(r"(?:resume |init_from=)(\S+)", line):  # the run of the line before
-        (first,) = (other for other in COMMANDS if f"hydra.run.dir={found[1]}" in other)
-        short = () if words[0] == "resume" else SHORT
+    if found := re.search(
+        r"(?:resume |report |init_from=)(\S+)", line
+    ):  # the run of the line before
+        (first,) = (other for other in COMMANDS if f".dir={found[1]}" in other)
+        short = () if words[0] == "resume" and " -m " not in first else SHORT
         assert dlrun(*shlex.split(first)[1:], *short, **data).returncode == 0
     done = dlrun(*words, *(SHORT if trains else ()), **data)
     assert done.returncode == 0, done.stderr
@@ -59,7 +65,9 @@ def own_files() -> dict[str, str]:
     """The files that the README shows, by the path in their first line."""
     files = {}
     for language, block in BLOCKS:
-        if language in ("python", "yaml") and (found := re.match(r"# (\S+\.\w+)\n", block)):
+        if language in ("python", "yaml") and (
+            found := re.match(r"(?:# @.*\n)?# (\S+\.\w+)\n", block)
+        ):
             files[found[1]] = block
     return files
 

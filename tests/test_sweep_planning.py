@@ -14,14 +14,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dlrun import schema
+from dlrun.cli import command_line
 from dlrun.errors import UserError
 from dlrun.hydra_session import chosen, hydra_session, packaged_conf, without_hydra
 from dlrun.overrides import spell_out
 from dlrun.sweeps.compose import Composer, fault_report
 from dlrun.sweeps.plan import digest
-from dlrun.sweeps.planning import Planned, plan_grid, plan_search, sweeper_settings, with_typed
+from dlrun.sweeps.planning import Planned, sweeper_settings, with_typed
 from dlrun.sweeps.points import points
-from dlrun.sweeps.sweep import compose_sweep
+from dlrun.sweeps.sweep import compose_sweep, plan_sweep
 
 LR = "optimizer.lr=0.1"
 
@@ -65,20 +66,24 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def planned(app: Hydra, *typed: str) -> Planned:
     """The sweep that `dlrun -m TYPED` would begin."""
-    words = [spell_out(word) for word in typed]
-    config = compose_sweep(app, "config", words)
-    loader = app.config_loader
-    sweeper, shared = with_typed(
-        sweeper_settings(config), list(config.hydra.overrides.task), loader
-    )
-    plan = plan_grid if sweeper.search == "grid" else plan_search
-    return plan(sweeper, shared, Composer(app, "config", "own"), config)
+    return plan_sweep(app, "config", [spell_out(word) for word in typed], "own")[2]
 
 
 def jobs(app: Hydra, *typed: str) -> list[str]:
     """What is swept of each job, as one line."""
-    found = planned(app, *typed).plan.jobs
-    return [" ".join(f"{key}={value}" for key, value in job.values.items()) for job in found]
+    return lines([job.values for job in planned(app, *typed).plan.jobs])
+
+
+def rows(app: Hydra, *typed: str) -> list[str]:
+    """What is swept of each point, as one line; nothing is composed for it."""
+    words = [spell_out(word) for word in typed]
+    settings = sweeper_settings(compose_sweep(app, "config", words))
+    sweeper, _ = with_typed(settings, words, app.config_loader)
+    return lines(points(sweeper.params, sweeper.cases, sweeper.zipped, app.config_loader))
+
+
+def lines(values: Sequence[dict[str, str]]) -> list[str]:
+    return [" ".join(f"{key}={value}" for key, value in one.items()) for one in values]
 
 
 WORDS: list[list[str]] = [
@@ -273,27 +278,36 @@ TYPED: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("typed", TYPED)
 def test_what_is_typed_takes_the_place_of_a_preset(typed: str, app: Hydra) -> None:
-    assert jobs(app, "sweep=mine", *typed.split(" ")) == TYPED[typed]
+    assert rows(app, "sweep=mine", *typed.split(" ")) == TYPED[typed]
 
 
-def test_a_fixed_value_that_only_the_swept_choices_have(app: Hydra) -> None:
-    words = ["optim=momentum,nesterov", "optim.momentum=0.5", "optim.lr=0.1"]
-    assert jobs(app, *words) == ["optimizer=momentum", "optimizer=nesterov"]
-    with pytest.raises(UserError, match="jobs 4, 5, 6, 7: optimizer.momentum: no such key"):
-        jobs(app, "sweep=mine", "optim.momentum=0.5")
+def test_a_fixed_value_that_only_the_swept_choices_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["optim=momentum,nesterov", "optim.momentum=0.5", "dry_run=true"]
+    code = command_line(["-m", *words])
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    assert output.out.splitlines() == [
+        "   0  optimizer=momentum",
+        "   1  optimizer=nesterov",
+        "2 jobs, none was started",
+    ]
+    assert command_line(["-m", *words, "optim=momentum,adam"]) == 2
+    assert "job 1: optimizer.momentum: no such key" in capsys.readouterr().err
 
 
 def test_the_same_words_twice(app: Hydra) -> None:
-    assert jobs(app, "optim.lr=0.1,0.2", "optim.lr=0.3,0.4") == [
+    assert rows(app, "optim.lr=0.1,0.2", "optim.lr=0.3,0.4") == [
         "optimizer.lr=0.3",
         "optimizer.lr=0.4",
     ]
-    assert jobs(app, "optim.lr=0.1,0.2", "optim.lr=0.3") == [""]
+    assert rows(app, "optim.lr=0.1,0.2", "optim.lr=0.3") == [""]
     assert planned(app, "optim.lr=0.1,0.2", "++optim.lr=0.3").plan.jobs[0].overrides == [
         "figures=false",
         "++optimizer.lr=0.3",
     ]
-    assert jobs(app, "optim.lr=0.3", "optim.lr=0.1,0.2") == ["optimizer.lr=0.1", "optimizer.lr=0.2"]
+    assert rows(app, "optim.lr=0.3", "optim.lr=0.1,0.2") == ["optimizer.lr=0.1", "optimizer.lr=0.2"]
 
 
 def settings(app: Hydra, *typed: str) -> schema.Sweeper:
@@ -311,33 +325,36 @@ def settings(app: Hydra, *typed: str) -> schema.Sweeper:
 )
 def test_keys_of_params_short_and_nested(word: str, app: Hydra) -> None:
     assert settings(app, word).params == {"optimizer.lr": [0.1, 1]}
-    assert jobs(app, word) == ["optimizer.lr=0.1", "optimizer.lr=1"]
-    assert jobs(app, word, "optim.lr=0.5") == [""]
+    assert rows(app, word) == ["optimizer.lr=0.1", "optimizer.lr=1"]
+    assert rows(app, word, "optim.lr=0.5") == [""]
 
 
 def test_keys_of_cases_and_zipped_short_and_nested(app: Hydra) -> None:
     cases = "hydra.sweeper.cases=[{optim:adam},{optim:momentum,optim.momentum:[0.5,0.9]},{}]"
-    assert jobs(app, cases, "optim.lr=0.1,0.2") == [
+    assert rows(app, cases, "optim.lr=0.1,0.2") == [
         "optimizer=adam optimizer.lr=0.1",
         "optimizer=adam optimizer.lr=0.2",
         "optimizer=momentum optimizer.momentum=0.5 optimizer.lr=0.1",
         "optimizer=momentum optimizer.momentum=0.5 optimizer.lr=0.2",
         "optimizer=momentum optimizer.momentum=0.9 optimizer.lr=0.1",
         "optimizer=momentum optimizer.momentum=0.9 optimizer.lr=0.2",
-    ]  # Adam is what a run has anyway: the empty case composes to the same configs
+        "optimizer.lr=0.1",
+        "optimizer.lr=0.2",
+    ]
+    # Adam is what a run has anyway: the empty case composes to the same configs.
     assert planned(app, cases, "optim.lr=0.1,0.2").num_same == 2
     zipped = "hydra.sweeper.zipped=[{batch_size:[16,32],optim:{lr:[0.1,0.2]}}]"
-    assert jobs(app, zipped) == [
+    assert rows(app, zipped) == [
         "batch_size=16 optimizer.lr=0.1",
         "batch_size=32 optimizer.lr=0.2",
     ]
-    assert jobs(app, zipped, "optim.lr=0.5") == ["batch_size=16", "batch_size=32"]
-    assert jobs(app, zipped, "batch_size=8", "optim.lr=0.5") == [""]
+    assert rows(app, zipped, "optim.lr=0.5") == ["batch_size=16", "batch_size=32"]
+    assert rows(app, zipped, "batch_size=8", "optim.lr=0.5") == [""]
 
 
-def test_cases_of_momentum_and_adam_make_12_jobs(app: Hydra) -> None:
+def test_cases_of_momentum_and_adam_make_12_rows(app: Hydra) -> None:
     cases = "hydra.sweeper.cases=[{optim:momentum,optim.momentum:[0.5,0.9,0.99]},{optim:adam}]"
-    found = jobs(app, cases, "optim.lr=0.1,0.03,0.01")
+    found = rows(app, cases, "optim.lr=0.1,0.03,0.01")
     assert len(found) == 3 * 3 + 3
     assert len([line for line in found if "momentum=" in line]) == 9
 
@@ -350,14 +367,19 @@ def test_values_with_commas_and_brackets_reach_the_config(app: Hydra) -> None:
     assert found == [(name, hidden) for name in names for hidden in ([], [4, 5])]
 
 
-def test_references_are_swept_as_references(app: Hydra) -> None:
-    for typed in ("log_every_steps='${epochs}',3", "log_every_steps=${epochs},3"):
-        plan = planned(app, typed, "epochs=4,5").plan
-        configs = [composed_by_hydra(app, job.overrides)[0] for job in plan.jobs]
-        assert [config["log_every_steps"] for config in configs] == [4, 5, 3, 3]
-    plan = planned(app, "log_every_steps=${epochs}", "epochs=4,5").plan
-    configs = [composed_by_hydra(app, job.overrides)[0] for job in plan.jobs]
-    assert [config["log_every_steps"] for config in configs] == [4, 5]
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("log_every_steps=${epochs}", [(1, 1), (2, 2)]),
+        ("log_every_steps=${epochs},5", [(1, 1), (2, 2), (5, 1), (5, 2)]),
+    ],
+)
+def test_references_are_those_of_each_job(typed: str, expected: list[tuple[int, int]]) -> None:
+    words = ["epochs=1,2", "dataset=moons", "-q", "hydra.sweep.dir=s"]
+    assert command_line(["-m", typed, *words]) == 0
+    configs = [OmegaConf.load(file) for file in sorted(Path("s").glob("*/.hydra/config.yaml"))]
+    assert [(c.log_every_steps, c.epochs) for c in configs] == expected
+    assert command_line(["resume", "--trust", "s", "-q"]) == 0
 
 
 def test_a_glob_of_a_group(app: Hydra) -> None:

@@ -54,14 +54,19 @@ def sweeper_settings(config: DictConfig) -> schema.Sweeper:
 
 
 def checked_sweeper(node: DictConfig) -> schema.Sweeper:
-    """The settings of a sweeper, with the keys of what is swept written out."""
-    settings = OmegaConf.to_object(node)
-    if not isinstance(settings, schema.Sweeper):
+    """The settings of a sweeper, with the keys of what is swept written out.
+
+    References in them are left to the jobs, each of which has its own values.
+    """
+    if OmegaConf.get_type(node) is not schema.Sweeper:
         raise UserError("hydra.sweeper: expected the settings of hydra/sweeper=dlrun")
     known = list(schema.Sweeper.__dataclass_fields__)
     if unknown := [str(key) for key in node if key not in known]:  # that + let in
         hint = nearest(unknown[0], known) or f"; there are {', '.join(known)}"
         raise UserError(f"hydra.sweeper.{shown(unknown[0])}: no such key{hint}")
+    content = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(content, dict)
+    settings = schema.Sweeper(**{str(key): value for key, value in content.items()})
     for name, field in schema.Sweeper.__dataclass_fields__.items():
         value, choices = getattr(settings, name), field.metadata.get("choices")
         if choices and value not in choices:
@@ -128,6 +133,8 @@ def with_typed(
     shared = []
     for word in words:
         override = parsed(word, loader)
+        if override.is_hydra_override():
+            continue
         key = override.get_key_element()
         if override.is_sweep_override():
             params[key] = word.partition("=")[2]  # where a preset has it, it keeps its place
@@ -158,13 +165,12 @@ def plan_grid(
     faults: dict[int, UserError] = {}
     for number, point in enumerate(rows):
         try:
-            job = add_job(planned, composer, config, point)
+            add_job(planned, composer, config, point)
         except UserError as error:
             faults[number] = error
-            continue
-        planned.num_same += job is None
     if faults:
         raise UserError(fault_report(faults, len(rows)))
+    planned.num_same = len(rows) - len(planned.plan.jobs)
     return planned
 
 
@@ -198,8 +204,8 @@ def add_job(
     trial: int | None = None,
     *,
     repeat: bool = False,
-) -> Job | None:
-    """A new job of the plan; None where one has this very config. Raises UserError for faults."""
+) -> Job:
+    """A new job of the plan, or the one that has this very config. Raises UserError for faults."""
     plan = planned.plan
     words = [*plan.words, *typed(point)]
     if foreign := [word for word in words if not is_unicode(word)]:  # YAML has no bytes
@@ -207,8 +213,9 @@ def add_job(
     composed = composer.checked(words)
     planned.built_in = planned.built_in and is_built_in(composed.config)
     code = digest(composed.config)
-    if any(job.digest == code for job in plan.jobs):
-        return None
+    for job in plan.jobs:
+        if job.digest == code:
+            return job
     number = len(plan.jobs)
     folder = folder_name(config, number, point)
     if any(job.folder == folder for job in plan.jobs):

@@ -122,3 +122,9 @@ def parsed(word: str, loader: ConfigLoader | None = None) -> Override:
         return OverridesParser.create(config_loader=loader).parse_overrides([spell_out(word)])[0]
     except (HydraException, ValueError) as error:  # ValueError: a number of too many digits
         raise UserError(f"{shown(word)}: {str(error).splitlines()[0]}") from error
+
+
+def chooses(word: str, loader: ConfigLoader) -> bool:
+    """Whether an override chooses files of a group, or is about Hydra itself."""
+    override = parsed(word, loader)
+    return override.is_hydra_override() or bool(loader.get_group_options(override.key_or_group))

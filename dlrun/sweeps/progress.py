@@ -56,7 +56,11 @@ class Progress:
         self._ended = 0
         number, where = len(self.plan.jobs), display_path(self.folder)
         left = number - self.num_over
-        told = f"{number} jobs" if left == number else f"{left} of {number} jobs to run"
+        told = f"{number} job{'s'[: number != 1]}"
+        if left < number:
+            told = f"{left} of {told} to run"
+        elif self.plan.search != "grid":
+            told = f"{self.plan.sweeper['n_trials']} trials"
         self.console.print(Text(f"{told} in {shown(where)}"), soft_wrap=True)
         if self.console.is_terminal and not self.console.quiet:
             self._live = Live(self._table(), console=self.console, auto_refresh=False)
@@ -81,7 +85,8 @@ class Progress:
         self.reasons.pop(job.folder, None)
         if status == "failed":
             self.reasons[job.folder] = shown(summary.get("error") or "no reason was written down")
-        value = (summary.get("metrics") or {}).get(self.plan.metric)
+        metrics = summary.get("metrics")
+        value = metrics.get(self.plan.metric) if isinstance(metrics, Mapping) else None
         if status == "completed" and isinstance(value, (int, float)):
             self._values[job.folder] = float(value)
         self._ended += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
@@ -13,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from dlrun import schema
+from dlrun.endings import is_built_in
 from dlrun.errors import UserError, shown
 from dlrun.hydra_session import hydra_session, readable_errors
 from dlrun.run_dirs import claim_directory
@@ -22,6 +24,7 @@ from dlrun.sweeps.launchers import Launcher
 from dlrun.sweeps.plan import Job, digest, read_plan, write_plan
 from dlrun.sweeps.planning import (
     Planned,
+    checked_sweeper,
     plan_grid,
     plan_search,
     resolve_metric,
@@ -29,29 +32,26 @@ from dlrun.sweeps.planning import (
     typed,
     with_typed,
 )
+from dlrun.sweeps.points import chooses
 from dlrun.sweeps.search import Space
 from dlrun.sweeps.under_way import Sweep, carry_out
+from dlrun.sweeps.work import require_own_folder
 from dlrun.targets import TRUST_STORED, Trust, find_target
 
 
 def start(app: Hydra, config_name: str, words: Sequence[str], trust: Trust) -> int:
     """Exit code of a new sweep: 0, or 1 when a job has failed. Nothing is made if one is faulty."""
-    config = compose_sweep(app, config_name, words)
-    sweeper, shared = with_typed(
-        sweeper_settings(config), list(config.hydra.overrides.task), app.config_loader
-    )
-    composer = Composer(app, config_name, trust)
-    launcher = build_launcher(config, trust)
-    plan_jobs = plan_grid if sweeper.search == "grid" else plan_search
-    planned = plan_jobs(sweeper, shared, composer, config)
+    config, sweeper, planned, composer = plan_sweep(app, config_name, words, trust)
     if sweeper.dry_run:
         list_jobs(planned, sweeper, app)
         return 0
+    launcher = build_launcher(config, trust)
     plan = planned.plan
     if sweeper.search == "grid":
         first = composer.compose(plan.jobs[0].overrides)
     else:
-        first = composer.compose([*shared, *typed(Space(sweeper, app.config_loader).corners[0])])
+        corner = Space(sweeper, app.config_loader).corners[0]
+        first = composer.compose([*plan.words, *typed(corner)])
     plan.metric, plan.direction = resolve_metric(sweeper, first)
     folder = claim_directory(config, "hydra.sweep.dir")
     write_plan(plan, folder)
@@ -65,6 +65,17 @@ def start(app: Hydra, config_name: str, words: Sequence[str], trust: Trust) -> i
     exit_code = carry_out(sweep)
     callbacks.on_multirun_end(config=config, config_name=config_name)
     return exit_code
+
+
+def plan_sweep(
+    app: Hydra, config_name: str, words: Sequence[str], trust: Trust
+) -> tuple[DictConfig, schema.Sweeper, Planned, Composer]:
+    """The sweep that the words make: its own config, its settings, its jobs, their composer."""
+    config = compose_sweep(app, config_name, words)
+    sweeper, shared = with_typed(sweeper_settings(config), words, app.config_loader)
+    composer = Composer(app, config_name, trust)
+    plan_jobs = plan_grid if sweeper.search == "grid" else plan_search
+    return config, sweeper, plan_jobs(sweeper, shared, composer, config), composer
 
 
 def resume(folder: Path, words: Sequence[str], trust: Trust, retry_failed: bool) -> int:
@@ -84,17 +95,19 @@ def resume(folder: Path, words: Sequence[str], trust: Trust, retry_failed: bool)
             )
     if trust != "all":
         require_plain_words([*plan.words, *(word for job in plan.jobs for word in job.overrides)])
+        require_plain_words(list(texts(plan.sweeper)))
     with hydra_session(trust=trust) as app, readable_errors(app, list(words)):
         config = compose_sweep(app, plan.config_name, [*plan.words, *words])
         composer = Composer(app, plan.config_name, trust)
         launcher = build_launcher(config, "own" if trust == "data" else trust)
         planned = Planned(plan)
         for job in plan.jobs:
-            require_same_config(job, composer, folder, trust)
-        sweeper = OmegaConf.to_object(
-            OmegaConf.merge(OmegaConf.structured(schema.Sweeper), plan.sweeper)
-        )
-        assert isinstance(sweeper, schema.Sweeper)
+            require_own_folder(folder / job.folder)
+            config_of_job = require_same_config(job, composer, folder, trust)
+            planned.built_in = planned.built_in and is_built_in(config_of_job)
+        node = OmegaConf.merge(OmegaConf.structured(schema.Sweeper), plan.sweeper)
+        assert isinstance(node, DictConfig)
+        sweeper = checked_sweeper(node)
         sweep = Sweep(
             *(folder, planned, sweeper, composer, config, launcher),
             launcher_words=going_on_with(config),
@@ -105,28 +118,42 @@ def resume(folder: Path, words: Sequence[str], trust: Trust, retry_failed: bool)
 
 
 def compose_sweep(app: Hydra, config_name: str, words: Sequence[str]) -> DictConfig:
-    """The config of the sweep itself: hydra.sweeper, hydra.launcher, hydra.sweep."""
+    """The config of the sweep itself: hydra.sweeper, hydra.launcher, hydra.sweep.
+
+    Only what is chosen counts for it; a value may be one that only some of the jobs have.
+    """
+    loader = app.config_loader
+    chosen = [word for word in words if chooses(word, loader)]
     config: DictConfig = app.compose_config(
         config_name,
-        [*words, "hydra.mode=MULTIRUN"],
+        [*chosen, "hydra.mode=MULTIRUN"],
         RunMode.MULTIRUN,
         with_log_configuration=True,
     )
     return config
 
 
+def texts(value: Any) -> Iterator[str]:
+    """All texts in nested lists and mappings, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in [*value, *(value.values() if isinstance(value, dict) else ())]:
+            yield from texts(item)
+
+
 def require_plain_words(words: Sequence[str]) -> None:
     """Raises UserError for a stored override that does more than to choose and to set values."""
     for word in dict.fromkeys(words):
-        if word.lstrip("+~").startswith("hydra") or "${" in word:
+        if "hydra" in word.partition("=")[0] or "${" in word:
             raise UserError(f"sweep.yaml: {shown(word)}: is refused {TRUST_STORED}")
 
 
-def require_same_config(job: Job, composer: Composer, folder: Path, trust: Trust) -> None:
-    """Raises UserError where the job's config, composed anew, is not what it was."""
+def require_same_config(job: Job, composer: Composer, folder: Path, trust: Trust) -> DictConfig:
+    """The job's config, composed anew. Raises UserError where it is not what it was."""
     composed = composer.checked(job.overrides)
     if digest(composed.config) == job.digest:
-        return
+        return composed.config
     now = OmegaConf.to_container(composed.config, resolve=True)
     assert isinstance(now, dict)
     before = stored_config(folder / job.folder, trust) or {}

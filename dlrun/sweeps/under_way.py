@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dlrun import schema
-from dlrun.errors import shown
+from dlrun.errors import UserError, printable, shown
 from dlrun.run_files import locked, read_history, read_summary
 from dlrun.signals import Interrupted, Requests, listening
 from dlrun.sweeps.compose import Composer
@@ -46,6 +46,7 @@ class Sweep:
     retry_failed: bool = False
     search: Search | None = None
     jobs: dict[Path, Job] = field(default_factory=dict)  # by run directory, once handed out
+    notes: list[str] = field(default_factory=list)  # to be told at the end
     in_flight: int = 0
 
     @property
@@ -140,17 +141,23 @@ def trial_tasks(sweep: Sweep, search: Search, requests: Requests) -> Iterator[Ta
         with requests.deferred():
             if (trial := search.ask()) is None:
                 return
-            jobs = []
-            for repeat in search.space.repeats:
-                point = {**trial.point, **repeat}
-                job = add_job(sweep.planned, sweep.composer, sweep.config, point, trial.number)
-                jobs += [] if job is None else [job]
-            if not jobs:
-                tell_same(sweep, search, trial.number, {**trial.point, **search.space.repeats[0]})
+            points = [{**trial.point, **repeat} for repeat in search.space.repeats]
+            try:
+                jobs = [
+                    add_job(sweep.planned, sweep.composer, sweep.config, point, trial.number)
+                    for point in points
+                ]
+            except UserError as error:  # three values that do not go together, say
+                sweep.notes.append(f"trial {trial.number} cannot run: {error}")
+                search.tell(trial.number, None)
+                continue
+            new = [job for job in jobs if job.trial == trial.number]
+            if not new:
+                tell_same(sweep, search, trial.number, jobs)
                 continue
             write_plan(plan, sweep.folder)
         obey(requests)
-        yield trial_task(sweep, jobs)
+        yield trial_task(sweep, new)
 
 
 def trial_task(sweep: Sweep, jobs: list[Job]) -> Task:
@@ -163,6 +170,7 @@ def work_for(sweep: Sweep, job: Job, position: int = 0) -> Work:
     run_dir = sweep.folder / job.folder
     sweep.jobs[run_dir] = job
     composed = sweep.composer.compose(job.overrides)
+    OmegaConf.resolve(composed.config)  # once; each of its readers would do it again
     prune = None
     if job.trial is not None and sweep.sweeper.pruner != "none":
         prune = Prune(
@@ -208,19 +216,22 @@ def tell_trial(sweep: Sweep, search: Search, trial: int) -> None:
         return
     if "failed" in statuses and sweep.retry_failed:
         return
-    values = [job_value(sweep.folder / job.folder, plan.metric) for job in jobs]
+    search.tell(trial, mean_value(sweep, jobs), pruned="pruned" in statuses)
+
+
+def tell_same(sweep: Sweep, search: Search, number: int, jobs: list[Job]) -> None:
+    """Tells Optuna of a trial that proposes the very jobs of those before."""
+    statuses = [sweep.status(job) for job in jobs]
+    over = set(statuses) <= set(OVER)
+    search.tell(number, mean_value(sweep, jobs) if over else None, pruned="pruned" in statuses)
+
+
+def mean_value(sweep: Sweep, jobs: list[Job]) -> float | None:
+    """The mean metric of jobs that are over; None where one of them has none."""
+    metric = sweep.planned.plan.metric
+    values = [job_value(sweep.folder / job.folder, metric) for job in jobs]
     found = [value for value in values if value is not None]
-    mean = sum(found) / len(found) if len(found) == len(values) else None
-    search.tell(trial, mean, pruned="pruned" in statuses)
-
-
-def tell_same(sweep: Sweep, search: Search, number: int, point: dict[str, str]) -> None:
-    """Tells Optuna of a trial that proposes the very point of one before."""
-    plan = sweep.planned.plan
-    job = next(job for job in plan.jobs if job.values == point)
-    over = sweep.status(job) in OVER
-    value = job_value(sweep.folder / job.folder, plan.metric) if over else None
-    search.tell(number, value, pruned=sweep.status(job) == "pruned")
+    return sum(found) / len(found) if len(found) == len(values) else None
 
 
 def job_value(run_dir: Path, metric: str) -> float | None:
@@ -229,7 +240,8 @@ def job_value(run_dir: Path, metric: str) -> float | None:
     if summary.get("status") == "diverged":
         value = read_history(run_dir, summary["epochs"])[0].get(metric)
     else:
-        value = (summary.get("metrics") or {}).get(metric)
+        metrics = summary.get("metrics")
+        value = metrics.get(metric) if isinstance(metrics, dict) else None
     return float(value) if isinstance(value, (int, float)) else None
 
 
@@ -255,6 +267,8 @@ def conclude(sweep: Sweep, progress: Progress) -> int:
     from dlrun.report.command import make_report
 
     make_report([sweep.folder], None, quiet=sweep.quiet)
+    for note in sweep.notes:
+        print(printable(note), file=sys.stderr)
     jobs, reasons = sweep.planned.plan.jobs, progress.reasons
     if failed := [(job, reasons[job.folder]) for job in jobs if job.folder in reasons]:
         lines = [f"{len(failed)} of {len(jobs)} jobs failed:"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ class Work:
 
 # Jobs that one worker does one after another: a single one, or a trial's, a seed each.
 Task = tuple[Work, ...]
+
+# What a run writes into its directory.
+OWN_FILE = re.compile(
+    r"summary\.json|damaged-summary\.json|metrics\.jsonl|train\.log|\.lock|\.room|\..*\.tmp|"
+    r"events\.out\.tfevents\..*|checkpoints|figures|profile|\.hydra"
+)
 
 # Of this process: what one job has loaded the next one need not.
 shared_data = SharedData(load_data)
@@ -100,11 +107,7 @@ def take_up(work: Work) -> dict[str, Any] | None:
     try:
         checkpoint, _ = newest_checkpoint(folder / "checkpoints")
     except UserError:  # none yet, or none that is whole: nothing was there to lose
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != ".lock":
-                path.unlink()
+        clear(folder)
         write_overrides(work)
         return None
     require_ours(checkpoint, folder, work.trust)
@@ -114,6 +117,30 @@ def take_up(work: Work) -> dict[str, Any] | None:
             "(remove the folder to run the job anew)"
         )
     return checkpoint
+
+
+def require_own_folder(run_dir: Path) -> None:
+    """Raises UserError where a job's directory is a link, to what may be anybody's."""
+    if run_dir.is_symlink():
+        raise UserError(f"{shown(run_dir)}: is a link; a job lies in a folder of its sweep")
+
+
+def clear(run_dir: Path) -> None:
+    """Takes away what a run has written, so that it can begin anew; nothing else.
+
+    Raises UserError where there are other files as well: then it is no run's directory.
+    """
+    foreign = [path.name for path in run_dir.iterdir() if not OWN_FILE.fullmatch(path.name)]
+    if foreign:
+        raise UserError(
+            f"{shown(run_dir)}: holds {shown(foreign[0])}, which no run writes; a job begins in an "
+            "empty folder (take it away)"
+        )
+    for path in run_dir.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
 
 
 def write_overrides(work: Work) -> None:
