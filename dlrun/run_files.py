@@ -29,7 +29,7 @@ def locked(run_dir: Path, seconds: float = 0.0) -> Iterator[None]:
 
     May be nested. Raises UserError when another process holds it for longer than so many seconds.
     """
-    lock = filelock.FileLock(run_dir / ".lock", is_singleton=True)
+    lock = filelock.FileLock(run_dir / ".lock", timeout=0, is_singleton=True)
     try:
         lock.acquire(timeout=seconds)
     except filelock.Timeout:

@@ -55,7 +55,8 @@ class Requests:
     def on_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop = number
         for one in STOP:  # the second one does what it does to any process
-            signal.signal(one, signal.SIG_DFL)
+            if signal.getsignal(one) == self.on_stop:  # else it is ignored, or somebody else's
+                signal.signal(one, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(number)
 

@@ -55,12 +55,15 @@ def test_a_preempted_job_goes_on_and_an_interrupted_sweep_leaves_nothing(
     local = launcher("submitit_local", "hydra.launcher.max_parallel=1")
     epochs = jobs[0][0].run_dir / "metrics.jsonl"
     preempted: list[int] = []
+    end = time.monotonic() + 120
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in background
     with (
         listening() as requests,
         closing(local.run(iter(jobs), requests)) as running,
         pytest.raises(Interrupted) as stop,
     ):
         for _ in running:
+            assert time.monotonic() < end
             if not epochs.exists() or epochs.read_text().count("\n") < 3:
                 continue
             if not preempted:
@@ -72,8 +75,12 @@ def test_a_preempted_job_goes_on_and_an_interrupted_sweep_leaves_nothing(
                 os.kill(os.getpid(), signal.SIGINT)
     assert stop.value.number == signal.SIGINT
     assert started.gone_within(signalled + 5 - time.monotonic())
-    end = summary(jobs[0])
-    assert (end["status"], end["stopped_by"], len(end["resumed"])) == ("interrupted", "signal", 1)
+    told = summary(jobs[0])
+    assert (told["status"], told["stopped_by"], len(told["resumed"])) == (
+        "interrupted",
+        "signal",
+        1,
+    )
     lines = [json.loads(line)["epoch"] for line in epochs.read_text().splitlines()]
     assert lines == list(range(len(lines)))  # it went on, and nothing stands twice
 
