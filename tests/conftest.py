@@ -21,6 +21,9 @@ collect_ignore = ["readme"]  # its doctests would need a browser
 torch.set_num_threads(1)  # test processes run side by side; threads would only fight
 os.environ["OMP_NUM_THREADS"] = "1"
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["pytest", "dlrun.train", "dlrun.hydra_app", "dlrun.resume", "torch.utils.tensorboard"]
