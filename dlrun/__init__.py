@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlrun.train import Result
+    from dlrun.result import Result
 
 __version__ = "0.1.0"
 __all__ = ["run"]

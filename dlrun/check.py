@@ -12,7 +12,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlrun import schema
+from dlrun.baselines import check_names
 from dlrun.errors import UserError, nearest, shown
+from dlrun.optimizers.faults import optimizer_faults
 from dlrun.signatures import argument_faults
 from dlrun.targets import Trust, find_target, stored_faults
 from dlrun.transfer import setting_faults
@@ -25,7 +27,8 @@ PASSED = {
     "dataset": ("data_dir", "seed"),
 }
 # What dlrun itself makes use of: how samples are split, which weights a model starts from.
-SPLIT_KEYS = ("val_fraction", "test_fraction", "normalize", "limit")
+SPLIT_KEYS = ("val_fraction", "test_fraction", "normalize", "limit", "classes")
+OPTIONAL_SPLIT_KEYS = ("classes",)
 MODEL_KEYS = ("init_from", "freeze")
 # Consumers of the knobs that need a key in the config of another group.
 KNOB_CONSUMERS = {
@@ -56,17 +59,18 @@ def check(
         raise UserError("\n".join(faults))
     faults += _unknown_keys(config, schema.Config(), "")
     settings = plain(config)
-    faults += _ranges(settings, "")
+    faults += range_faults(settings, "")
     faults += _batch_size(settings.batch_size, choices)
+    faults += check_names(settings.baselines)
     for group in schema.OPEN_GROUPS:
         faults += _call(group, getattr(settings, group), trust)
     if not resumed:
         faults += setting_faults(*(settings.model.get(key) for key in MODEL_KEYS))
     faults += _knobs(settings, choices)
-    faults += _combinations(settings)
+    faults += _combinations(settings, choices)
     faults += _device(settings.device)
     if not faults:
-        faults += _optimizer_values(settings)
+        faults += optimizer_faults(settings, str(choices.get("optimizer")))
     if faults:
         raise UserError("\n".join(faults))
     return settings
@@ -131,14 +135,14 @@ def _unknown_keys(node: DictConfig, settings: Any, prefix: str) -> list[str]:
     return faults
 
 
-def _ranges(settings: Any, prefix: str) -> list[str]:
+def range_faults(settings: Any, prefix: str) -> list[str]:
     """Values of dataclass fields outside the range or choices that the schema states."""
     faults = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         key = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
-            faults += _ranges(value, f"{key}.")
+            faults += range_faults(value, f"{key}.")
         elif isinstance(value, float) and not math.isfinite(value):
             faults.append(f"{key}={value}: expected a finite number")
         elif isinstance(value, int) and abs(value) >= 2**63:
@@ -168,7 +172,7 @@ def _range(key: str, value: Any, metadata: Mapping[str, Any]) -> list[str]:
         return []
     accepted = " and ".join(f"{sign} {limit:g}" for sign, limit, _ in limits)
     return [
-        f"{key}={shown(value)}: expected a number {accepted} "
+        f"{key}={shown(value)}: expected a {'whole ' * isinstance(value, int)}number {accepted} "
         f"(for example {key}={metadata['example']})"
     ]
 
@@ -249,8 +253,19 @@ def _knobs(settings: schema.Config, choices: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _combinations(settings: schema.Config) -> list[str]:
+def _combinations(settings: schema.Config, choices: Mapping[str, Any]) -> list[str]:
     faults = []
+    on_surface, is_point = choices.get("dataset") == "surface", choices.get("model") == "point"
+    if on_surface and not is_point:
+        faults.append(
+            f"model={choices.get('model')}: dataset=surface trains a point, not a network "
+            "(type model=point)"
+        )
+    if is_point and not on_surface:
+        faults.append(
+            f"dataset={choices.get('dataset')}: model=point is made for test functions "
+            "(type dataset=surface, or another model)"
+        )
     patience = settings.regularization.early_stopping_patience
     if patience is not None and settings.dataset.get("val_fraction") == 0:
         faults.append(
@@ -276,39 +291,3 @@ def _device(settings: schema.Device) -> list[str]:
     except UserError as error:
         return [str(error)]
     return []
-
-
-def _optimizer_values(settings: schema.Config) -> list[str]:
-    """What the optimizer itself says of its values, tried on a model of one weight."""
-    import torch
-    from hydra.utils import instantiate
-
-    from dlrun.optimizers import build
-
-    with torch.random.fork_rng([]):
-        probe = torch.nn.Linear(1, 1)
-    try:
-        optimizer = build(
-            instantiate({"_convert_": "all", **settings.optimizer}),
-            probe,
-            weight_decay=settings.regularization.weight_decay,
-            device=torch.device("cpu"),
-        )
-    except UserError as error:
-        return [str(error)]
-    if not isinstance(optimizer, torch.optim.LBFGS):
-        return []
-    # L-BFGS evaluates the loss several times a step: nothing can come between.
-    faults = []
-    max_grad_norm = settings.regularization.max_grad_norm
-    if max_grad_norm is not None:
-        faults.append(
-            f"regularization.max_grad_norm={max_grad_norm}: optimizer=lbfgs does not use it "
-            "(choose another optimizer, or leave it out)"
-        )
-    if settings.device.precision == "fp16":
-        faults.append(
-            "device.precision=fp16: optimizer=lbfgs cannot scale its loss "
-            "(type device.precision=bf16, or choose another optimizer)"
-        )
-    return faults

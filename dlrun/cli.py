@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dlrun.errors import Failure, UserError, nearest, printable
 from dlrun.signals import SAVE, Interrupted, not_yet
 
-VERBS = ("train", "resume", "report", "doctor")
+VERBS = ("train", "resume", "report", "experiments", "doctor")
 
 
 def main() -> None:
@@ -80,6 +80,10 @@ def run_verb(arguments: Sequence[str]) -> int:
         from dlrun.report.command import report
 
         return report(rest)
+    if verb == "experiments":
+        from dlrun.experiments import experiments
+
+        return experiments(rest)
     from dlrun.hydra_app import run_hydra
 
     return run_hydra(rest)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from dlrun import schema
-from dlrun.batches import resolve_batch_size, take
+from dlrun.batches import resolve_batch_size
 from dlrun.datasets import Split, Splits
 from dlrun.randomness import stream
 from dlrun.runlog import RunLog
@@ -25,7 +25,7 @@ def shorten(data: Splits, settings: schema.Config) -> Splits:
             return part
         order = torch.randperm(len(part), generator=stream(settings.seed, "debug"))
         chosen = order[: num_batches * batch_size]
-        return Split(take(part.inputs, chosen), part.targets[chosen])
+        return part.rows(chosen)
 
     return replace(
         data,

@@ -18,6 +18,10 @@ def describe_task(data: Splits) -> str:
     """The task in words, with the classes by name where there are few."""
     if data.task == "regression":
         return f"regression of {data.target_name}"
+    if data.task == "reconstruction":
+        return "reconstruction of the inputs"
+    if data.task == "surface":
+        return f"the least value of a function of {data.in_shape[0]} numbers"
     names = ", ".join(data.classes[:12]) + (", …" if len(data.classes) > 12 else "")
     return f"{len(data.classes)} classes: {names}"
 
@@ -81,6 +85,9 @@ def flat_hparams(
         "hidden": None if model.get("hidden") is None else str(model["hidden"]),
         "activation": model.get("activation"),
         "init": model.get("init"),
+        "latent_dim": model.get("latent_dim"),
+        "depth": model.get("depth"),
+        "surface": dataset.get("name") if choices.get("dataset") == "surface" else None,
         **{name: value for name, value in vars(knobs).items() if name != "weight_decay"},
         "precision": settings.device.precision,
         "val_fraction": dataset.get("val_fraction"),

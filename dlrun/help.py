@@ -17,6 +17,7 @@ dlrun: train networks from config files, compare them, look at them in TensorBoa
   dlrun [train] [key=value ...]    train (the default verb)
   dlrun resume RUN_DIR             go on with an interrupted run from its last checkpoint
   dlrun report SWEEP_DIR...        what a sweep has found: tables, pictures, a page
+  dlrun experiments                the course, lesson by lesson: experiments that are ready to run
   dlrun doctor                     check this installation, its devices and data
 
 Groups, each choice a file; choose with group=choice (optim is short for optimizer):
@@ -30,6 +31,7 @@ Examples:
   dlrun 'regularization=[dropout,l1]' 'model.hidden=[512,128]'
   dlrun dataset=boston loss=huber                     regression
   dlrun -m optim=momentum,adam optim.lr=0.01,0.001    a sweep: every combination
+  dlrun experiment=autoencoder_2d                     a lesson of the course, with its pictures
   dlrun sweep=momentum_vs_adam                        a sweep that is ready to run, with its answer
   dlrun --cfg job model=cnn                           show the config instead of running it
   tensorboard --logdir outputs                        look at all of it

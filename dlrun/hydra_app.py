@@ -41,8 +41,8 @@ from dlrun.overrides import spell_out, to_override
 from dlrun.run_dirs import claim_directory
 
 if TYPE_CHECKING:
+    from dlrun.result import Result
     from dlrun.targets import Trust
-    from dlrun.train import Result
 
 CONFIG_NAME = "config"
 

@@ -15,6 +15,7 @@ from dlrun import schema
 from dlrun.batches import batch_slices, take
 from dlrun.datasets.splits import Splits
 from dlrun.device import Compute
+from dlrun.diagnostics import Watch
 from dlrun.divergence import Divergence, NotFinite, diverged
 from dlrun.evaluation import Line, evaluate
 from dlrun.failures import failures_told
@@ -82,6 +83,7 @@ def fit(
         saved_at=now,
         fitted=Fitted(),
         prune=prune,
+        watch=None if recipe.watch_every_steps is None else Watch(model, recipe.watch_every_steps),
     )
     if resumed is not None:
         restore(run, *resumed)
@@ -138,9 +140,13 @@ def train_pass(run: Training, current: Pass) -> None:
         skipping = recipe.stopping.on_divergence == "skip_batch"
         kept = [buffer.clone() for buffer in run.model.buffers()] if skipping else []
         logged = (fitted.steps + 1) % recipe.log_every_steps == 0 or indices is run.slices[-1]
+        if run.watch is not None:
+            run.watch.before_step(fitted.steps + 1)
         try:
             outputs, loss, grad_norm = train_step(run, inputs, targets, measure=logged)
         except NotFinite as error:
+            if run.watch is not None:  # what it was that broke off the step
+                run.log.watched(run.watch.end(fitted.steps + 1))
             if not skipping:
                 fitted.divergence = divergence_at(run, fitted.steps + 1, str(error))
                 current.cut_short = "divergence"
@@ -152,6 +158,8 @@ def train_pass(run: Training, current: Pass) -> None:
             current.meter.add(outputs, targets, loss)
             if logged and grad_norm is not None:
                 current.grad_norms.append(grad_norm)
+            if run.watch is not None and (record := run.watch.after_step(fitted.steps + 1)):
+                run.log.watched(record)
         current.position += 1
         fitted.steps += 1
         fitted.samples += len(targets)
@@ -177,7 +185,7 @@ def untrained_line(run: Training) -> Line:
     """
     recipe, data = run.recipe, run.data
     train = evaluate(run.model, recipe.evaluation_criterion, data.train, data, run.compute)
-    line: Line = {"epoch": 0, "step": 0}
+    line: Line = {"epoch": 0, "step": 0, "evaluations": 0}
     line |= {f"{name}/train": value for name, value in train.items()}
     line |= validation(run)
     if len(data.val) or recipe.regularization.early_stopping_patience is not None:
@@ -205,6 +213,7 @@ def conclude_epoch(run: Training, validated: Line) -> None:
     assert current is not None
     now = time.perf_counter()
     line: Line = {"epoch": current.epoch, "step": fitted.steps}
+    line["evaluations"] = fitted.evaluations
     line |= {f"{name}/train": value for name, value in current.meter.result().items()}
     norms = current.grad_norms
     line["grad_norm"] = float(torch.stack(norms).mean()) if norms else None
@@ -265,8 +274,11 @@ def record_epoch(run: Training, line: Line) -> None:
     first = not fitted.history
     best = first or (sound and (not validated or is_better(monitor, value or 0.0, than)))
     fitted.history.append(line)
+    epoch = int(line["epoch"] or 0)
+    if epoch in run.recipe.snapshot_epochs:
+        fitted.snapshots[epoch] = copy_state(run.model)
     if best:
-        fitted.best_epoch, fitted.best_value = int(line["epoch"] or 0), value
+        fitted.best_epoch, fitted.best_value = epoch, value
         fitted.best_state = copy_state(run.model)
     run.log.epoch(line)
 
@@ -282,8 +294,7 @@ def obey(run: Training) -> None:
     if run.requests.save:
         run.requests.save = False
         save(run)
-    if run.requests.stop is not None:
-        raise Interrupted(run.requests.stop)
+    run.requests.obey()
 
 
 def due_after_step(run: Training) -> bool:

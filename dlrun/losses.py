@@ -5,8 +5,9 @@ Every loss takes outputs (N, K) and targets, and gives the mean over the batch, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import prod
 from typing import Literal
 
 import torch
@@ -24,6 +25,8 @@ _FITTING: dict[Task, tuple[str, ...]] = {
     "multiclass": ("cross_entropy", "nll", "hinge"),
     "binary": ("bce", "cross_entropy", "nll", "hinge"),
     "regression": ("mse", "mae", "huber"),
+    "reconstruction": ("mse", "mae", "huber"),
+    "surface": ("surface",),  # the data set's own
 }
 _SMOOTHED = ("cross_entropy", "nll", "bce")
 
@@ -41,26 +44,34 @@ def resolve(name: str, task: Task, num_classes: int | None = None) -> str:
         return fitting[0]
     if name in fitting:
         return name
-    accepted = f"{', '.join(fitting[:-1])} or {fitting[-1]}"
+    accepted = " or ".join(", ".join(fitting).rsplit(", ", 1))
     subject = {
         "multiclass": f"{num_classes or 'several'} classes",
         "binary": "two classes",
         "regression": "regression",
+        "reconstruction": "reconstruction",
+        "surface": "a test function",
     }[task]
     known = {loss for losses in _FITTING.values() for loss in losses}
     guess = "" if name in known else nearest(name, known)
     raise UserError(
         f"loss.name={name}: expected {accepted} for {subject}{guess} "
-        f"(for example loss={fitting[0]})"
+        f"(for example loss={'auto' if task == 'surface' else fitting[0]})"
     )
 
 
-def out_features(loss: str, task: Task, num_classes: int) -> int:
+def out_features(loss: str, task: Task, num_classes: int, in_shape: Sequence[int] = ()) -> int:
     """How many outputs the network needs: one for bce and regression, else one a class.
+
+    Where outputs are like inputs, reconstructions and positions, as many as a sample has values.
 
     >>> out_features("bce", "binary", 2), out_features("hinge", "binary", 2)
     (1, 2)
+    >>> out_features("mse", "reconstruction", 10, (1, 28, 28))
+    784
     """
+    if task in ("reconstruction", "surface"):
+        return prod(in_shape)
     if task == "regression" or resolve(loss, task, num_classes) == "bce":
         return 1
     return num_classes

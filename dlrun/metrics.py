@@ -14,6 +14,8 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "binary": ("loss", "accuracy"),
     "multiclass": ("loss", "accuracy"),
     "regression": ("loss", "mse", "mae", "mape", "r2"),
+    "reconstruction": ("loss", "mse", "mae"),
+    "surface": ("loss", "x", "y"),
 }
 
 WAITING = 64  # batches that are held before their sums are taken
@@ -21,13 +23,14 @@ ROUNDING = 1e-6  # of the mean target: what scaling in float32 may leave of a ta
 
 
 class Meter:
-    """Sums over the samples of one pass; regression figures are in the targets' own unit.
+    """Sums over the samples of one pass; figures are in the targets' own unit.
 
     `add` only keeps references, since a training step of a small network costs little more than
     the calls it makes; the arithmetic is done for many batches at once.
 
     mse = mean e², mae = mean |e|, mape = 100 mean |e / y| over samples with y ≠ 0 (percent),
-    r2 = 1 - sum e² / sum (y - mean y)², with e = prediction - y.
+    r2 = 1 - sum e² / sum (y - mean y)², with e = prediction - y. Of reconstructions mse and mae
+    are means over all values of a sample. On a surface in the plane, x and y are the position.
     """
 
     def __init__(self, task: Task, target_scaling: Scaling | None = None) -> None:
@@ -86,9 +89,17 @@ class Meter:
         return losses
 
     def _score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.task != "regression":
+        if self.task in ("binary", "multiclass"):
             return (predicted_classes(outputs) == targets).sum().double().unsqueeze(0)
-        outputs, targets = outputs.double(), targets.double()
+        if self.task == "reconstruction":
+            errors = outputs.flatten(1) - targets.flatten(1)  # (B, C*H*W)
+            per_sample = torch.stack([errors.square().mean(1), errors.abs().mean(1)])
+            return per_sample.double().sum(1)
+        if self.task == "surface":
+            return outputs.double().sum(0)
+        return self._score_regression(outputs.double(), targets.double())
+
+    def _score_regression(self, outputs: Tensor, targets: Tensor) -> Tensor:
         nonzero = targets != 0
         if self.target_scaling is not None:
             mean = self.target_scaling.mean.to(targets.device)
@@ -115,9 +126,15 @@ class Meter:
         if self._sums is None:
             return dict.fromkeys(METRICS[self.task])
         sums = self._sums.tolist()
-        loss = sums[0] / self.count
-        if self.task != "regression":
-            return {"loss": loss, "accuracy": sums[1] / self.count}
+        means = [value / self.count for value in sums]
+        loss = means[0]
+        if self.task in ("binary", "multiclass"):
+            return {"loss": loss, "accuracy": means[1]}
+        if self.task == "reconstruction":
+            return {"loss": loss, "mse": means[1], "mae": means[2]}
+        if self.task == "surface":
+            x, y = means[1:] if len(means) == 3 else (None, None)
+            return {"loss": loss, "x": x, "y": y}
         squares, absolutes, relative, nonzero, total, total_squares = sums[1:]
         variation = total_squares - total**2 / self.count
         return {

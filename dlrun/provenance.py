@@ -9,7 +9,10 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-PACKAGES = ("dlrun", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
+PACKAGES = (
+    *("dlrun", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard"),
+    *("numpy", "scipy", "cma"),
+)
 
 
 @functools.cache  # reading the metadata of all packages takes 10 ms

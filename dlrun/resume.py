@@ -26,17 +26,19 @@ from dlrun.errors import UserError, shown
 from dlrun.failures import failures_told
 from dlrun.hydra_app import make_own_modules_importable
 from dlrun.overrides import spell_out
+from dlrun.result import Result
 from dlrun.run_files import locked, read_summary
 from dlrun.stored import require_ours, require_plain_files, require_run, stored_config
 from dlrun.targets import Trust
 from dlrun.terminal import typed_path
-from dlrun.train import Result, train
+from dlrun.train import train
 
 # What may differ from before without making another experiment of it, and what it accepts.
 FREE = {
     "epochs": "a whole number (epochs=50)",
     "quiet": "true or false",
     "figures": "true or false",
+    "animations": "true or false",
     "data_dir": "a folder",
     "dataset.path": "a file or folder, and a data set that has a path",
     "device.name": "the name of a device (device.name=cpu)",

@@ -18,6 +18,7 @@ import filelock
 from dlrun.errors import UserError, printable
 
 METRICS = "metrics.jsonl"
+DIAGNOSTICS = "diagnostics.jsonl"
 EVENTS = "events.out.tfevents.*"
 ROOM = ".room"
 PUT_BACK = "(put it back as it was, or start a new run)"
@@ -117,7 +118,7 @@ def writing_threads_quiet() -> Iterator[None]:
 
 def sizes(run_dir: Path) -> dict[str, int]:
     """Bytes by name of the files that grow while a run trains."""
-    files = [run_dir / METRICS, *sorted(run_dir.glob(EVENTS))]
+    files = [run_dir / METRICS, run_dir / DIAGNOSTICS, *sorted(run_dir.glob(EVENTS))]
     return {file.name: file.stat().st_size for file in files if file.exists()}
 
 
@@ -184,12 +185,24 @@ def write_summary(run_dir: Path, summary: Mapping[str, Any]) -> None:
     replace_text(run_dir / "summary.json", text + "\n")
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Replaces a file in one go, so that nobody ever meets half of it."""
-    beside = path.with_name(f".{path.name}.tmp")
+def replace_text(path: Path, text: str, *, on_disk: bool = False) -> None:
+    """Replaces a file by a text in UTF-8, as `replace_file` does."""
     # A file name that is not UTF-8 has lone surrogates in it; JSON writes them so.
+    replace_file(path, text.encode("utf-8", "backslashreplace"), on_disk=on_disk)
+
+
+def replace_file(path: Path, content: bytes, *, on_disk: bool = False) -> None:
+    """Replaces a file in one go, so that nobody ever meets half of it.
+
+    on_disk: waits until the content has come to the disk itself, where a power cut leaves it.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
     try:
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        with beside.open("wb") as file:
+            file.write(content)
+            if on_disk:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError:
         beside.unlink(missing_ok=True)

@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dlrun.checkpoint import save_checkpoint
+from dlrun.diagnostics import Record, scalars, to_line
 from dlrun.errors import Failure, UserError
 from dlrun.evaluation import Line
 from dlrun.failures import explain
 from dlrun.provenance import git_state, installed_versions
 from dlrun.run_files import (
+    DIAGNOSTICS,
     METRICS,
     cut_back,
     give_up_room,
@@ -68,10 +70,13 @@ class RunLog:
             "hparams": {},
             "epochs": 0,
             "steps": 0,
+            "evaluations": 0,
             "parameters": None,
             "trainable_parameters": None,
             "best_epoch": None,
             "metrics": {},
+            "baselines": {},
+            "diagnosis": None,
             "skipped_batches": 0,
             "train_seconds": None,
             "samples_per_second": None,
@@ -200,10 +205,17 @@ class RunLog:
         self._start_hparams(hparams)
         writer.flush()
 
-    def minibatch(self, step: int, loss: float, lr: float) -> None:
+    def minibatch(self, step: int, loss: float, lr: float | None) -> None:
         """The loss of one minibatch; called every few steps."""
         self.writer.add_scalar("loss/minibatch", loss, step)
         self.terminal.minibatch(step, loss, lr)
+
+    def watched(self, record: Record) -> None:
+        """One line of diagnostics.jsonl, and the same figures to TensorBoard."""
+        with (self.run_dir / DIAGNOSTICS).open("a", encoding="utf-8") as file:
+            file.write(f"{to_line(record)}\n")
+        for name, value in scalars(record).items():
+            self.writer.add_scalar(name, value, record["step"])
 
     def step(self) -> None:
         """One optimizer step is done."""
@@ -221,10 +233,13 @@ class RunLog:
         if line["epoch"] == 0:
             self._lay_out_charts(line)
         for name, value in line.items():
+            if name == "evaluations" and value == step:
+                continue  # as in all descent by gradients: nothing new
             if name not in ("epoch", "step", "time/total") and value is not None:
                 self.writer.add_scalar(name, value, step)
         self.writer.flush()
-        self.summary.update(epochs=line["epoch"], steps=step)
+        counts = {"epochs": line["epoch"], "steps": step, "evaluations": line["evaluations"]}
+        self.summary.update(counts)
         self.write_summary()
         self.terminal.epoch(line)
         logger.info("epoch %s: %s", line["epoch"], _figures(line))
@@ -269,6 +284,16 @@ class RunLog:
         folder.mkdir(exist_ok=True)
         figure.savefig(folder / f"{name}.png")
         self.writer.add_image(f"plots/{name}", pixels(figure), step, dataformats="HWC")
+
+    def animation(self, name: str, gif: bytes, width: int, height: int, step: int = 0) -> None:
+        """A moving picture: figures/NAME.gif, and the same in TensorBoard, where it moves too."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        folder = self.run_dir / "figures"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.gif").write_bytes(gif)
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
+        self._add_value(Summary.Value(tag=f"plots/{name}", image=image), step)
 
     def _lay_out_charts(self, line: Mapping[str, float | None]) -> None:
         """Training and validation on one chart, in TensorBoard's tab Custom Scalars.
@@ -316,10 +341,14 @@ class RunLog:
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.hparams import metadata
 
-        value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data))
+        self._add_value(Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data)))
+
+    def _add_value(self, value: Any, step: int | None = None) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
         file_writer = self.writer.file_writer
         assert file_writer is not None
-        file_writer.add_summary(Summary(value=[value]))
+        file_writer.add_summary(Summary(value=[value]), step)
 
 
 def _figures(line: Mapping[str, float | None]) -> str:

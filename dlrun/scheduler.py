@@ -55,7 +55,7 @@ class Schedule:
         self.optimizer = optimizer
         self.num_steps = num_steps
         self.steps_per_epoch = steps_per_epoch
-        self.base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base = [group.get("lr") for group in optimizer.param_groups]
         self.scale = 1.0
         self.best = math.inf
         self.bad_epochs = 0
@@ -69,16 +69,18 @@ class Schedule:
         self.bad_epochs = int(state["bad_epochs"])
 
     @property
-    def lr(self) -> float:
-        """The learning rate now in force (of the first parameter group)."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def lr(self) -> float | None:
+        """The learning rate now in force (of the first parameter group); None: it has none."""
+        lr = self.optimizer.param_groups[0].get("lr")
+        return None if lr is None else float(lr)
 
     def before_step(self, step: int) -> None:
         if self.settings.name in ("constant", "plateau"):
             return
         factor = lr_factor(self.settings, step, self.num_steps, self.steps_per_epoch)
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = base * factor
+            if base is not None:  # direct search has no learning rate
+                group["lr"] = base * factor
 
     def after_epoch(self, loss: float | None) -> None:
         """Lowers the rate when `loss` has not fallen for `patience` epochs (plateau alone)."""
@@ -91,4 +93,5 @@ class Schedule:
         if self.bad_epochs > self.settings.patience:
             self.scale, self.bad_epochs = self.scale * self.settings.gamma, 0
             for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-                group["lr"] = base * self.scale
+                if base is not None:
+                    group["lr"] = base * self.scale

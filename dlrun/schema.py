@@ -13,7 +13,10 @@ from typing import Any, Optional, Union
 from omegaconf import MISSING
 
 OPEN_GROUPS = ("model", "optimizer", "dataset")
-CLOSED_GROUPS = ("regularization", "device", "loss", "scheduler", "stopping", "debug")
+CLOSED_GROUPS = (
+    *("regularization", "device", "loss", "scheduler", "stopping"),
+    *("diagnostics", "debug"),
+)
 GROUPS = OPEN_GROUPS + CLOSED_GROUPS
 
 
@@ -132,6 +135,14 @@ class Stopping:
 
 
 @dataclass
+class Diagnostics:
+    """What is watched while training, at some cost in speed."""
+
+    gradients: bool = False  # norms of gradients, weights and updates by layer; dead units
+    every_steps: int = setting(10, ge=1, example=10)  # optimizer steps between two looks
+
+
+@dataclass
 class Checkpoint:
     """When checkpoints/last.pt is written, besides at the end; each of them that is set counts."""
 
@@ -187,13 +198,19 @@ class Config:
     loss: Loss = field(default_factory=Loss)
     scheduler: Scheduler = field(default_factory=Scheduler)
     stopping: Stopping = field(default_factory=Stopping)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
     debug: Debug = field(default_factory=Debug)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)  # when one is written
     seed: int = setting(0, ge=0, lt=2**63, example=0)  # of split, initial weights, order, dropout
     epochs: int = setting(10, ge=0, example=10)  # passes over the training split
     batch_size: Union[int, str] = 64  # samples a step; full: all at once (gradient descent)
-    monitor: str = "auto"  # best epoch by: accuracy/val for classes, loss/val for regression
+    monitor: str = "auto"  # best epoch by: accuracy/val for classes, loss/val for all else
+    baselines: list[str] = field(
+        default_factory=list
+    )  # scikit-learn's, on the same splits: constant, linear, knn, random_forest; pca for
+    # autoencoders
     data_dir: Optional[str] = None  # null: $DLRUN_DATA_DIR, else the user's cache folder
     log_every_steps: int = setting(50, ge=1, example=50)  # thins the loss of single minibatches
     figures: bool = True  # draw figures/*.png at the end
+    animations: bool = False  # and figures/*.gif, which takes some seconds
     quiet: bool = False  # -q: no output but errors

@@ -43,6 +43,11 @@ class Requests:
     def pending(self) -> bool:
         return self.save or self.stop is not None
 
+    def obey(self) -> None:
+        """Raises Interrupted when a stop was asked for while it was only noted."""
+        if self.stop is not None:
+            raise Interrupted(self.stop)
+
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Within it a stop is only noted; outside it raises Interrupted where the code stands."""

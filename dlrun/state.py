@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dlrun import schema
 from dlrun.datasets.splits import Splits
 from dlrun.device import Compute, rng_states, set_rng_states
+from dlrun.diagnostics import Record, Watch
 from dlrun.divergence import Divergence, largest_gradient
 from dlrun.evaluation import Criterion, Line
 from dlrun.metrics import Meter
@@ -21,20 +22,22 @@ from dlrun.scheduler import Schedule
 from dlrun.signals import Requests
 from dlrun.stopping import EarlyStopping, StoppedBy
 
-FORMAT = 1  # of checkpoints; another number is another set of keys
+FORMAT = 2  # of checkpoints; another number is another set of keys
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class Log(Protocol):
     """What the loop tells while it runs."""
 
-    def minibatch(self, step: int, loss: float, lr: float) -> None: ...
+    def minibatch(self, step: int, loss: float, lr: float | None) -> None: ...
 
     def epoch(self, line: Line) -> None: ...
 
     def checkpoint(self, state: dict[str, Any]) -> None: ...
 
     def step(self) -> None: ...
+
+    def watched(self, record: Record) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Recipe:
     criterion: mean loss of (outputs, targets), shape (); evaluation_criterion: the same without
         what only training does (label smoothing).
     monitor: the metric that says which epoch was best; without a validation split the last one is.
+    watch_every_steps: steps between two looks at gradients, None for none. snapshot_epochs: those
+        whose weights are kept.
     """
 
     criterion: Criterion
@@ -58,6 +63,8 @@ class Recipe:
     checkpoint: schema.Checkpoint = field(default_factory=schema.Checkpoint)
     augment: Augment | None = None
     log_every_steps: int = 50
+    watch_every_steps: int | None = None
+    snapshot_epochs: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -66,7 +73,8 @@ class Fitted:
 
     history: one line an epoch; epoch 0 is before training. seconds: in training epochs,
     evaluation left out. best_state: the weights of best_epoch. skipped: batches whose update was
-    left out because it was not finite.
+    left out because it was not finite. evaluations: how often the loss of a batch was computed in
+    training; a step of gradient descent needs one. snapshots: weights by epoch.
     """
 
     history: list[Line] = field(default_factory=list)
@@ -78,7 +86,9 @@ class Fitted:
     steps: int = 0
     samples: int = 0
     skipped: int = 0
+    evaluations: int = 0
     seconds: float = 0.0
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,7 +117,7 @@ class Training:
     slices: of one pass over the training split. start, saved_at: on time.perf_counter's clock.
     current: None between two passes. gradient_before: the largest one of the last step before a
     checkpoint that the run goes on from, by layer; the model itself has none then. prune: whether
-    a search gives this run up after an epoch with such a line.
+    a search gives this run up after an epoch with such a line. watch: looks at gradients.
     """
 
     model: nn.Module
@@ -127,6 +137,7 @@ class Training:
     current: Pass | None = None
     gradient_before: tuple[str, float] | None = None
     prune: Callable[[Line], bool] | None = None
+    watch: Watch | None = None
 
 
 def begin_pass(run: Training) -> Pass:
@@ -174,6 +185,8 @@ def capture(run: Training) -> dict[str, Any]:
         },
         "samples": fitted.samples,
         "skipped": fitted.skipped,
+        "evaluations": fitted.evaluations,
+        "snapshots": fitted.snapshots,
         "seconds": fitted.seconds,
         "elapsed": time.perf_counter() - run.start,
         "pass": None if current is None else _captured_pass(current),
@@ -209,6 +222,11 @@ def restore(run: Training, state: Mapping[str, Any], history: list[Line]) -> Non
     fitted.history = history
     fitted.steps, fitted.samples = state["step"], state["samples"]
     fitted.skipped, fitted.seconds = state["skipped"], state["seconds"]
+    fitted.evaluations = state["evaluations"]
+    fitted.snapshots = {
+        epoch: {name: tensor.to(device) for name, tensor in weights.items()}
+        for epoch, weights in state["snapshots"].items()
+    }
     fitted.stopped_by = state["stopped_by"]
     fitted.divergence = None if state["divergence"] is None else Divergence(**state["divergence"])
     run.gradient_before = state["gradient"]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dlrun.divergence import NotFinite, require_finite_gradient
 from dlrun.losses import l1_penalty
+from dlrun.optimizers.direct import DirectSearch
 from dlrun.state import Training
 
 
@@ -18,23 +19,27 @@ def train_step(
     """Outputs (B, K) and loss () before one update, and the gradient's norm () if measured.
 
     The loss is that of the data alone; what the update descends has the L1 penalty added.
+    There is no gradient's norm in a search without gradients.
     Raises NotFinite before the update when loss or gradient is not finite. (fp16 is an exception:
     its scaler leaves such updates out by itself and tries a smaller scale.)
     """
     optimizer, parameters = run.optimizer, run.parameters
     recipe, scaler = run.recipe, run.compute.scaler
     l1, max_grad_norm = recipe.regularization.l1, recipe.regularization.max_grad_norm
+    if isinstance(optimizer, DirectSearch):
+        return *direct_step(run, optimizer, inputs, targets), None
     seen: tuple[Tensor, Tensor] | None = None
 
     def forward_backward() -> Tensor:
         nonlocal seen
+        run.fitted.evaluations += 1
         with run.compute.autocast():
             outputs = run.model(inputs)
             loss = recipe.criterion(outputs, targets)
         if seen is None:  # L-BFGS comes back for more, and its line search may step too far
             if not math.isfinite(loss.item()):  # the gradients of the step before still stand
                 raise NotFinite("loss", loss.item())
-            seen = outputs.detach(), loss.detach()
+            seen = outputs.detach().clone(), loss.detach()  # they may be parameters themselves
         objective = loss + l1_penalty(parameters, l1) if l1 > 0 else loss
         optimizer.zero_grad(set_to_none=True)  # as late as this: backward reuses the memory
         (objective if scaler is None else scaler.scale(objective)).backward()  # type: ignore[no-untyped-call]
@@ -62,6 +67,35 @@ def train_step(
             scaler.update()
     assert seen is not None
     return *seen, grad_norm
+
+
+@torch.no_grad()
+def direct_step(
+    run: Training, optimizer: DirectSearch, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Outputs (B, K) and loss () at the point where one step of a search begins.
+
+    No loss is refused: the search leaves points without a finite one by itself.
+    """
+    l1 = run.recipe.regularization.l1
+
+    def forward() -> tuple[Tensor, Tensor]:
+        with run.compute.autocast():
+            outputs = run.model(inputs)
+            return outputs, run.recipe.criterion(outputs, targets)
+
+    def objective() -> Tensor:
+        run.fitted.evaluations += 1
+        loss = forward()[1]
+        return loss + l1_penalty(run.parameters, l1) if l1 > 0 else loss
+
+    outputs, loss = forward()
+    seen = outputs.clone(), loss  # outputs may be the parameters themselves, as in model=point
+    kept = [buffer.clone() for buffer in run.model.buffers()]
+    optimizer.step(objective)
+    for buffer, before in zip(run.model.buffers(), kept, strict=True):
+        buffer.copy_(before)  # batch normalisation has seen every point that was tried
+    return seen
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

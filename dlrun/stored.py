@@ -13,6 +13,7 @@ from dlrun.errors import UserError, shown
 from dlrun.state import FORMAT
 from dlrun.targets import TRUST_STORED, Trust, stored_faults
 from dlrun.terminal import typed_path
+from dlrun.yaml_files import LOADER, load_yaml
 
 # What a checkpoint has that a run can go on from; best.pt has only weights.
 NEEDED = {"optimizer", "epoch", "step", "position", "pass", "stopped_by", "generators", "files"}
@@ -97,7 +98,7 @@ def stored_config(run_dir: Path, trust: Trust) -> dict[str, Any] | None:
         raise UserError(f"{place}: larger than {LARGEST_FILE:,} bytes {TRUST_STORED}")
     try:
         text = path.read_text(encoding="utf-8")
-        content: Any = yaml.safe_load(text) if is_tame(text) else None
+        content: Any = load_yaml(text) if is_tame(text) else None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{place}: damaged, expected YAML") from error
     if not is_plain_dict(content):
@@ -115,7 +116,7 @@ def is_tame(text: str) -> bool:
     memory holds; and tags, which ask for other types. dlrun writes none of them.
     """
     depth = 0
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -116,7 +116,7 @@ class Terminal:
             )
             self._progress.start()
 
-    def minibatch(self, step: int, loss: float, lr: float) -> None:
+    def minibatch(self, step: int, loss: float, lr: float | None) -> None:
         """The live line moves on."""
         if self._progress is not None:
             epoch = min(self._epochs, step // self._steps_per_epoch + 1)
@@ -127,18 +127,16 @@ class Terminal:
         self._line = line
         epoch, step = int(line["epoch"] or 0), int(line["step"] or 0)
         if self._progress is not None:
-            self._show(step, epoch, line["lr"] or 0.0)
+            self._show(step, epoch, line["lr"])
         elif not self.console.quiet:
             seconds = line["time/epoch"]
             speed = ""
             if seconds:
                 samples = self._steps_per_epoch * self._samples_per_step
                 speed = f"  {seconds:.2f} s  {samples / seconds:,.0f} samples/s"
+            lr = "" if line["lr"] is None else f"  lr {line['lr']:.3g}"
             self._print(
-                Text(
-                    f"epoch {epoch}/{self._epochs}  {'  '.join(_pairs(line))}"
-                    f"  lr {line['lr']:.3g}{speed}"
-                ),
+                Text(f"epoch {epoch}/{self._epochs}  {'  '.join(_pairs(line))}{lr}{speed}"),
                 soft_wrap=True,
             )
 
@@ -147,7 +145,7 @@ class Terminal:
         if not self.console.quiet:
             self.console.print(content, **options)
 
-    def _show(self, step: int, epoch: int, lr: float, minibatch: str = "") -> None:
+    def _show(self, step: int, epoch: int, lr: float | None, minibatch: str = "") -> None:
         """Redraws the live line, always one line: a narrow terminal gets fewer figures."""
         assert self._progress is not None
         seconds = time.perf_counter() - self._start
@@ -155,7 +153,8 @@ class Terminal:
         figures = _pairs(self._line)
         if made > 0 and step < num_steps:
             figures.append(f"{clock(seconds / made * (num_steps - step))} left")
-        figures.append(f"lr {lr:.3g}")
+        if lr is not None:
+            figures.append(f"lr {lr:.3g}")
         if made > 0 and seconds > 0:
             figures.append(f"{_thousands(made * self._samples_per_step / seconds)} samples/s")
         if minibatch:
@@ -181,8 +180,13 @@ class Terminal:
         files: Mapping[str, str],
         *,
         good: bool,
+        baselines: Mapping[str, Mapping[str, float | None]] | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
-        """One table of the final figures, where everything lies, and what to type next."""
+        """One table of the final figures, baselines beside them, and where everything lies.
+
+        remarks: lines on what was seen besides.
+        """
         names = list(dict.fromkeys(name.partition("/")[0] for name in metrics if "/" in name))
         splits = ("train", "val", "test")
         names = [n for n in names if any(metrics.get(f"{n}/{s}") is not None for s in splits)]
@@ -200,8 +204,39 @@ class Terminal:
         self._print()
         self._print(table)
         self._print()
+        if baselines:
+            self._baselines(metrics, baselines)
+        for remark in remarks:
+            self._print(_literal(remark, "yellow"), soft_wrap=True)
+        if remarks:
+            self._print()
         for name, value in files.items():
             self._print(_literal(f"{name:<12} {value}"), soft_wrap=True)
+
+    def _baselines(
+        self,
+        metrics: Mapping[str, float | None],
+        baselines: Mapping[str, Mapping[str, float | None]],
+    ) -> None:
+        """The network's figures of the test split above those of each baseline.
+
+        Of the first metric also those of validation.
+        """
+        rows = {"network": metrics, **baselines}
+        found = list(dict.fromkeys(name for figures in baselines.values() for name in figures))
+        present = [n for n in found if any(row.get(n) is not None for row in rows.values())]
+        names = [n for n in present if n.endswith("/val")][:1]
+        names += [n for n in present if n.endswith("/test")]
+        table = _table()
+        table.add_column("on the same splits")
+        for name in names:
+            table.add_column(_literal(name), justify="right")
+        for title, figures in rows.items():
+            values = [figures.get(name) for name in names]
+            cells = ["–" if value is None else _figure(value) for value in values]
+            table.add_row(_literal(title), *cells, style="bold" if title == "network" else "")
+        self._print(table)
+        self._print()
 
 
 def display_path(path: Path) -> str:

@@ -19,11 +19,13 @@ def write_run(
     test: float | None = None,
     curve: Sequence[float | None] = (),
     metric: str = "accuracy",
+    lines: Mapping[str, Sequence[float | None]] | None = None,
     **summary: Any,
 ) -> Path:
     """A run directory: validation and test figure in summary.json, a validation curve beside it.
 
-    curve: one value an epoch, epoch 0 first; epochs take 10 steps and 2 seconds.
+    curve: one value an epoch, epoch 0 first; epochs take 10 steps and 2 seconds. lines: by name
+    what the lines of metrics.jsonl have in addition.
     """
     metrics = {} if value is None else {f"{metric}/val": value, "lr": 0.5, "time/total": 4.0}
     if test is not None:
@@ -44,11 +46,12 @@ def write_run(
     }
     folder.mkdir(parents=True)
     (folder / "summary.json").write_text(json.dumps({**whole, **summary}))
-    lines = [
+    rows = [
         {"epoch": k, "step": 10 * k, f"{metric}/val": y, "lr": 0.5, "time/total": 2.0 * k}
+        | {name: values[k] for name, values in (lines or {}).items()}
         for k, y in enumerate(curve)
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
@@ -71,10 +74,11 @@ def sweep_of(folder: Path, runs: Sequence[Mapping[str, Any]], **entries: Any) ->
     A run with status="pending" has not begun.
     """
     own = {"value", "test", "curve", "metric", "status", "error", "stopped_by", "train_seconds"}
-    values = [{key: v for key, v in run.items() if key not in {*own, "hparams"}} for run in runs]
+    own |= {"hparams", "baselines", "steps", "evaluations", "lines"}
+    values = [{key: v for key, v in run.items() if key not in own} for run in runs]
     write_plan(folder, values, **entries)
     for k, run in enumerate(runs):
-        told = {key: v for key, v in run.items() if key in {*own, "hparams", "seed"}}
+        told = {key: v for key, v in run.items() if key in {*own, "seed"}}
         if told.get("status") != "pending":
             write_run(folder / f"{k:04d}", **told)
     return read_sweep([folder])

@@ -29,6 +29,8 @@ PACKAGED = [
     for group in schema.OPEN_GROUPS
     for file in sorted((packaged_conf() / group).glob("*.yaml"))
 ]
+# What one choice needs of another group.
+TOGETHER = {"point": {"dataset": "surface"}, "surface": {"model": "point"}}
 
 
 def packaged_config(**choices: str) -> tuple[DictConfig, dict[str, str]]:
@@ -66,7 +68,7 @@ def test_packaged_choices_are_found() -> None:
 
 @pytest.mark.parametrize(("group", "name"), PACKAGED)
 def test_packaged_choices_pass(group: str, name: str) -> None:
-    config, choices = packaged_config(**{group: name})
+    config, choices = packaged_config(**{group: name}, **TOGETHER.get(name, {}))
     for trust in ("own", "data", "all"):
         assert getattr(check(config, choices, trust), group) == config[group]
 

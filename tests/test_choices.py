@@ -6,6 +6,7 @@ import hashlib
 import io
 import struct
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +22,37 @@ CHOICES = [
 ]
 # Together with the choice itself these make the quickest run in which it does its work.
 DEFAULTS = {"dataset": "digits", "model": "mlp"}
+DIRECT = ("random_search", "evolution", "cma_es", "nelder_mead", "simulated_annealing")
 QUICK = {
     "model=mlp": ["model.hidden=[8]"],
+    "model=deep_mlp": ["model.width=8"],
+    "model=autoencoder": ["model.hidden=[8]"],
+    "model=conv_autoencoder": ["model.channels=[4]"],
+    "model=pca": ["model.latent_dim=4"],
+    "model=point": ["dataset=surface"],
     "model=torchvision": ["model.name=squeezenet1_1", "dataset.limit=60", "model.image_size=32"],
     "dataset=csv": ["dataset.path=table.csv"],
     "dataset=image_folder": ["dataset.path=photos"],
+    "dataset=surface": ["model=point"],
     "loss=bce": ["dataset=moons"],
     **{f"loss={name}": ["dataset=diabetes"] for name in ("mse", "mae", "huber")},
+    **{f"optimizer={name}": ["dataset=moons"] for name in DIRECT},
     "regularization=augment": ["model=cnn", "model.channels=[4]", "model.dense=[8]"],
     "device=auto": ["device.threads=1"],
     "debug=overfit": ["epochs=2"],
 }
 EXPECTED_CHOICES = {  # the list that dlrun promises: no file may go missing unnoticed
-    "model": "linear mlp cnn torchvision",
+    "model": "linear mlp deep_mlp cnn torchvision autoencoder conv_autoencoder pca point",
     "optimizer": "gd sgd momentum nesterov adagrad adadelta rmsprop adam adamw nadam adabelief "
-    "lion lbfgs",
-    "dataset": "mnist5k digits mnist fashion_mnist kmnist cifar10 moons circles blobs boston "
-    "diabetes california csv image_folder",
+    "lion lbfgs random_search evolution cma_es nelder_mead simulated_annealing",
+    "dataset": "mnist5k digits mnist fashion_mnist kmnist cifar10 moons circles blobs linear2d "
+    "xor spirals boston diabetes california notmnist csv image_folder surface",
     "regularization": "none dropout l1 l2 elastic_net label_smoothing batch_norm early_stopping "
     "augment grad_clip",
     "device": "auto cpu cuda mps",
     "loss": "auto cross_entropy nll bce hinge mse mae huber",
     "scheduler": "constant step cosine one_cycle linear_warmup plateau",
+    "diagnostics": "none gradients",
     "stopping": "epochs steps time target min_update min_grad_norm divergence",
     "debug": "none fast_dev_run overfit limit profiler",
 }
@@ -89,15 +99,20 @@ def prepare_files(name: str, data_dir: Path, folder: Path, monkeypatch: pytest.M
         write_cifar10(data_dir / "cifar-10-batches-py", monkeypatch)
     elif name == "california":
         write_california(data_dir / "california", monkeypatch)
+    elif name == "notmnist":
+        write_images(data_dir / "notMNIST_small", ("A", "B", "C"))
     elif name == "csv":
         rows = "".join(f"{i},{i % 7},{i * 0.37:.2f}\n" for i in range(60))
         (folder / "table.csv").write_text("a,b,price\n" + rows)
     elif name == "image_folder":
-        for label in ("cats", "dogs"):
-            (folder / "photos" / label).mkdir(parents=True)
-            for index in range(12):
-                shade = index + 100 * (label == "dogs")
-                Image.new("L", (9, 7), shade).save(folder / "photos" / label / f"{index}.png")
+        write_images(folder / "photos", ("cats", "dogs"))
+
+
+def write_images(folder: Path, labels: Sequence[str]) -> None:
+    for k, label in enumerate(labels):
+        (folder / label).mkdir(parents=True)
+        for index in range(12):
+            Image.new("L", (9, 7), index + 100 * k).save(folder / label / f"{index}.png")
 
 
 def write_idx(folder: Path) -> None:

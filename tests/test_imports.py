@@ -21,6 +21,8 @@ LAYERS = (
         "schema",
         "overrides",
         "signatures",
+        "yaml_files",
+        "surfaces",
     ),
     ("archives", "failures", "provenance", "signals", "targets"),
     ("datasets", "models", "optimizers", "losses", "augment", "figures"),
@@ -31,20 +33,22 @@ LAYERS = (
         "metrics",
         "checkpoint",
         "compose_errors",
+        "diagnostics",
         "divergence",
         "help",
         "terminal",
     ),
-    ("batches", "evaluation", "describe", "transfer"),
+    ("baselines", "batches", "evaluation", "describe", "transfer"),
     ("state", "run_files"),
     ("report",),
     ("step",),
     ("loop", "runlog"),
-    ("debugging", "check", "presentation", "endings", "stored"),
+    ("debugging", "check", "presentation", "endings", "pictures", "stored"),
+    ("building", "loading", "result"),
     ("train",),
     ("hydra_session",),
     ("sweeps",),
-    ("hydra_app", "doctor"),
+    ("hydra_app", "doctor", "experiments"),
     ("resume",),
     ("cli",),
     ("__main__",),
@@ -98,7 +102,7 @@ def test_models_import_only_torch() -> None:
 def test_reports_import_no_training_code() -> None:
     files = list((PACKAGE / "report").glob("*.py"))
     assert len(files) > 10
-    below = {"errors", "failures", "figures", "run_files", "terminal"}
+    below = {"errors", "failures", "figures", "run_files", "surfaces", "terminal", "yaml_files"}
     for file in files:
         assert imported_modules(file, inside=True) <= {"report", *below}, file
 

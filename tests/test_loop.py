@@ -34,6 +34,7 @@ CPU = Compute(torch.device("cpu"))
 HISTORY_KEYS = {
     "epoch",
     "step",
+    "evaluations",
     *(
         f"{name}/{part}"
         for name in ("loss", "mse", "mae", "mape", "r2")

@@ -20,6 +20,8 @@ FITTING = {
     "multiclass": {"cross_entropy", "nll", "hinge"},
     "binary": {"bce", "cross_entropy", "nll", "hinge"},
     "regression": {"mse", "mae", "huber"},
+    "reconstruction": {"mse", "mae", "huber"},
+    "surface": set(),
 }
 LOGITS = torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
 CLASSES = torch.tensor([1, 0])
@@ -48,6 +50,8 @@ def test_auto():
     assert resolve("auto", "multiclass") == "cross_entropy"
     assert resolve("auto", "binary") == "bce"
     assert resolve("auto", "regression") == "mse"
+    assert resolve("auto", "reconstruction") == "mse"
+    assert resolve("auto", "surface") == "surface"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn import metrics
 from torch import Tensor
 
@@ -188,8 +189,64 @@ def test_an_empty_pass_has_all_names_and_no_figures(task):
 
 @pytest.mark.parametrize("task", METRICS)
 def test_names_are_those_that_are_announced(task):
-    targets = torch.ones(2, 1) if task == "regression" else torch.ones(2, dtype=torch.int64)
+    classes = task in ("binary", "multiclass")
+    targets = torch.ones(2, dtype=torch.int64) if classes else torch.ones(2, 1)
     assert tuple(figures(task, torch.zeros(2, 1), targets)) == METRICS[task]
+
+
+def test_reconstruction_by_hand():
+    # errors of the first sample 1, -1, 0, 2, of the second 0, 0, 0, 4
+    targets = torch.arange(8.0).reshape(2, 1, 2, 2)
+    errors = torch.tensor([[1.0, -1.0, 0.0, 2.0], [0.0, 0.0, 0.0, 4.0]]).reshape(2, 1, 2, 2)
+    actual = figures("reconstruction", targets + errors, targets)
+    assert actual == {"loss": 0.0, "mse": (6 / 4 + 16 / 4) / 2, "mae": (4 / 4 + 4 / 4) / 2}
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (7,)])
+@pytest.mark.parametrize("sizes", [[100], [33, 33, 33, 1], [1] * 100, [1, 98, 1]])
+def test_reconstruction_is_torchs_over_the_whole_split(shape, sizes):
+    targets = numbers(100, *shape)
+    outputs = targets + numbers(100, *shape, seed=1)
+    losses = torch.stack(
+        [F.mse_loss(*pair) for pair in zip(outputs.split(sizes), targets.split(sizes), strict=True)]
+    )
+    actual = figures("reconstruction", outputs, targets, sizes=sizes, losses=losses)
+    expected = {
+        "loss": F.mse_loss(outputs, targets).item(),
+        "mse": F.mse_loss(outputs, targets).item(),
+        "mae": F.l1_loss(outputs, targets).item(),
+    }
+    assert actual == pytest.approx(expected, rel=1e-5)
+
+
+def test_on_a_surface_x_and_y_are_the_mean_position():
+    # positions (0, 3) twice and (3, -3) once
+    positions = torch.tensor([[0.0, 3.0], [0.0, 3.0], [3.0, -3.0]])
+    losses = torch.tensor([6.0, 9.0])
+    actual = figures("surface", positions, torch.zeros(3, 2), sizes=[2, 1], losses=losses)
+    assert actual == {"loss": 7.0, "x": 1.0, "y": 1.0}
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_surface_of_other_than_two_dimensions_has_no_x_and_y(size):
+    actual = figures("surface", torch.ones(4, size), torch.zeros(4, size), sizes=[3, 1])
+    assert actual == {"loss": 0.0, "x": None, "y": None}
+
+
+@pytest.mark.parametrize("task", ["reconstruction", "surface"])
+def test_what_waits_survives_the_way_through_a_checkpoint(task):
+    outputs, targets = numbers(30, 2), numbers(30, 2, seed=1)
+    whole, broken_off = Meter(task), Meter(task)
+    for meter in (whole, broken_off):
+        for k in range(2):
+            meter.add(outputs[10 * k : 10 * k + 10], targets[:10], torch.tensor(float(k)))
+        if meter is broken_off:
+            state, meter = meter.state(), Meter(task)
+            meter.restore(state, torch.device("cpu"))
+            broken_off = meter
+        meter.add(outputs[20:], targets[:10], torch.tensor(5.0))
+    assert broken_off.count == 0 < len(broken_off.state()["outputs"]) == 3
+    assert broken_off.result() == whole.result()
 
 
 def test_low_precision_is_summed_in_high_precision():

@@ -48,7 +48,8 @@ def texts(axes: Axes) -> list[str]:
 
 
 def legend_texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+    """In alphabetical order: where they stand depends on how many columns there is room for."""
+    return sorted(text.get_text() for text in figure.legends[0].get_texts())
 
 
 def pictures(sweep: Sweep) -> list[Picture]:
@@ -91,7 +92,7 @@ def test_ranking_draws_mean_and_interval_test_beside_validation():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["s0", "s1"]
     assert texts(axes) == ["n = 3", "n = 3"]
     assert axes.get_xlabel() == "accuracy (%)"
-    assert legend_texts(figure) == ["validation, mean with 95 % interval", "test"]
+    assert legend_texts(figure) == ["test", "validation, mean with 95 % interval"]
 
 
 def test_ranking_without_intervals_and_test_says_so():
@@ -173,10 +174,10 @@ def test_sensitivity_draws_a_curve_a_series_in_order_of_x_and_rings_the_first_ra
     assert axes.get_ylabel() == "validation accuracy (%)"
     assert legend_texts(figure) == [
         "adam",
-        "momentum",
-        "± 1 standard deviation",
         "best",
         "diverged",
+        "momentum",
+        "± 1 standard deviation",
     ]
 
 
@@ -384,7 +385,7 @@ def test_best_curves_are_drawn_over_epochs_and_over_seconds():
         assert len([c for c in axes.collections if isinstance(c, PolyCollection)]) == 2
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "epoch", "training time (s)"]
     assert figure.axes[0].get_ylabel() == "validation accuracy (%)"
-    assert legend_texts(figure) == ["A (n = 3)", "$B$", "± 1 standard deviation"]
+    assert legend_texts(figure) == ["$B$", "A (n = 3)", "± 1 standard deviation"]
 
 
 def test_without_times_there_are_no_panels_over_seconds():
@@ -506,6 +507,7 @@ ALL = [
     "best_curves",
     "lr_sensitivity",
     "lr_batch_size",
+    "lr_over_batch_size",
     "optimizers",
     "importance",
     "parallel_coordinates",

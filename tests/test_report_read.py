@@ -38,7 +38,8 @@ def test_a_planned_sweep(tmp_path: Path) -> None:
     assert sweep.swept == ["optimizer", "optimizer.lr"]  # epochs does not vary
     assert list(sweep.runs) == [
         *("job", "folder", "status", "stopped_by", "error"),
-        *("seed", "epochs_done", "best_epoch", "steps", "parameters", "seconds"),
+        *("seed", "epochs_done", "best_epoch", "steps"),
+        *("evaluations", "parameters", "seconds"),
         *("optimizer", "optimizer.lr", "epochs"),
         *("lr", "momentum", "batch_size"),
         *("accuracy/test", "accuracy/val", "time/total"),

@@ -34,13 +34,13 @@ def test_results_are_one_row_a_run(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path, some_runs())
     write_results(sweep, tmp_path / "results.csv")
     assert (tmp_path / "results.csv").read_bytes().decode() == (
-        "job,folder,status,stopped_by,error,seed,epochs_done,best_epoch,steps,parameters,seconds,"
+        "job,folder,status,stopped_by,error,seed,epochs_done,best_epoch,steps,evaluations,parameters,seconds,"
         "optimizer.lr,batch_size,optimizer,lr,dropout,batch_norm,limit,accuracy/val,time/total\n"
-        "0,0000,completed,epochs,,0,0,0,0,25,3,"
+        "0,0000,completed,epochs,,0,0,0,0,,25,3,"
         "0.1,8,sgd,0.1,0,false,,0.30000000000000004,4\n"
-        '1,0001,failed,epochs,"a,""b",1,0,0,0,25,3,'
+        '1,0001,failed,epochs,"a,""b",1,0,0,0,,25,3,'
         "1,full,sgd,1,0,false,,,\n"
-        "2,0002,pending,,,2,,,,,,"
+        "2,0002,pending,,,2,,,,,,,"
         "1e-05,16,sgd,1e-05,0,false,,,\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,9 +24,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-from dlrun import runlog
+from dlrun import figures, runlog
 from dlrun.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from dlrun.cli import command_line
+from dlrun.diagnostics import Record
 from dlrun.endings import endings_told
 from dlrun.errors import UserError
 from dlrun.hydra_app import without_hydra
@@ -278,6 +280,79 @@ def test_a_run_may_be_broken_off_at_any_step(name: str) -> None:
         assert_same_run(copy, Path("whole"))
         assert isinstance(resumed, Result)
         assert str(resumed.advice).replace(str(copy), "whole") == str(result.advice)
+
+
+# Runs of which more is kept than figures and weights: what was watched, what will move.
+MOONS = ("dataset=moons", "dataset.n_samples=53", "diagnostics=gradients", "animations=true")
+WATCHED = {
+    "a plane": (*MOONS, "diagnostics.every_steps=3"),
+    "an autoencoder": (
+        *("model=autoencoder", "model.hidden=[4]", "model.latent_dim=2", "animations=true"),
+        *("diagnostics=gradients", "diagnostics.every_steps=2", "regularization=dropout"),
+    ),
+}
+
+
+@pytest.fixture
+def quickly_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Animations hold what they are drawn from, at a hundredth of the price."""
+
+    def region_frames(x: Any, y: Any, seen: list[Any], *given: Any) -> list[Any]:
+        return [(255 * regions[:, :, [0, 1, 1]]).astype(np.uint8) for regions in seen]
+
+    def morph_frames(images: Any, *, stops: list[int]) -> list[Any]:
+        return [
+            (255 * images[stop][[0, 0, 0]].transpose(1, 2, 0)).astype(np.uint8) for stop in stops
+        ]
+
+    monkeypatch.setattr(figures, "region_frames", region_frames)
+    monkeypatch.setattr(figures, "morph_frames", morph_frames)
+
+
+def assert_same_files(resumed: Path, whole: Path) -> None:
+    """Byte for byte the same diagnostics and animations."""
+    moving = [f"figures/{file.name}" for file in whole.glob("figures/*")]
+    for name in ("diagnostics.jsonl", *moving):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("quickly_drawn")
+@pytest.mark.parametrize("name", WATCHED)
+def test_what_was_watched_and_what_moves_is_resumed_too(name: str) -> None:
+    moments = ((0, "between"), MIDDLE, END)  # at the first of them nothing had been watched
+    train_and_copy(WATCHED[name], moments)
+    checkpoint = load_checkpoint(Path("whole/checkpoints/last.pt"))
+    assert list(checkpoint["snapshots"]) == ([0, 1, 2, 3] if name == "a plane" else [])
+    assert any(tag.startswith("gradients/") for tag in points(Path("whole")))
+    assert summary_of(Path("whole"))["diagnosis"] is not None
+    assert len(list(Path("whole/figures").glob("*.gif"))) == 1
+    for moment in moments:
+        copy = copy_at(moment)
+        with (copy / "diagnostics.jsonl").open("ab") as file:
+            file.write(b'{"step": 9, "lay')  # a write that was cut off
+        resume_run(copy, [], "data")
+        assert_same_run(copy, Path("whole"))
+        assert_same_files(copy, Path("whole"))
+
+
+@pytest.mark.usefixtures("quickly_drawn")
+def test_a_watched_run_that_a_signal_has_stopped_goes_on() -> None:
+    watched = runlog.RunLog.watched
+
+    def watch_and_stop(log: runlog.RunLog, record: Record) -> None:
+        watched(log, record)
+        if record["step"] == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train_in(Path("whole"), *WATCHED["a plane"])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(runlog.RunLog, "watched", watch_and_stop)
+        train_in(Path("run"), *WATCHED["a plane"])
+    assert summary_of(Path("run"))["status"] == "interrupted"
+    assert len((Path("run") / "diagnostics.jsonl").read_text().splitlines()) == 3  # 1, 3, 6
+    resume_run(Path("run"), [], "data")
+    assert_same_run(Path("run"), Path("whole"))
+    assert_same_files(Path("run"), Path("whole"))
 
 
 class Killed(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from tensorboard import context
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -21,8 +24,11 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.backend_context import Context
 
+from dlrun.diagnostics import FIGURES, Record, read_records
 from dlrun.errors import UserError
+from dlrun.figures import gif
 from dlrun.provenance import installed_versions
+from dlrun.run_files import DIAGNOSTICS
 from dlrun.runlog import RunLog
 from dlrun.terminal import Terminal
 
@@ -30,6 +36,7 @@ SUMMARY_KEYS = {
     *("status", "stopped_by", "error", "seed", "overrides", "hparams", "epochs", "steps"),
     *("parameters", "best_epoch", "metrics", "train_seconds", "samples_per_second", "device"),
     *("versions", "git", "skipped_batches", "resumed", "trainable_parameters"),
+    *("evaluations", "baselines", "diagnosis"),
 }
 MOMENTUM = {"optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "beta1": None, "batch_norm": False}
 ADAM = {"optimizer": "adam", "lr": 0.001, "momentum": None, "beta1": 0.9, "batch_norm": False}
@@ -42,7 +49,8 @@ def open_log(run_dir: Path) -> RunLog:
 def epoch_line(epoch: int, loss: float = 0.5, **others: float | None) -> dict[str, float | None]:
     figures = {"loss/train": loss, "loss/val": 0.6, "accuracy/train": 0.9, "accuracy/val": 0.8}
     times = {"lr": 0.1, "grad_norm": None, "time/epoch": 0.1, "time/total": 0.1}
-    return {"epoch": epoch, "step": 10 * epoch, **figures, **times, **others}
+    counts = {"epoch": epoch, "step": 10 * epoch, "evaluations": 10 * epoch}
+    return {**counts, **figures, **times, **others}
 
 
 def write_run(run_dir: Path, hparams: Mapping[str, Any]) -> None:
@@ -137,6 +145,61 @@ def test_a_figure_is_a_file_and_an_image_in_tensorboard(tmp_path: Path) -> None:
     (image,) = read_events(tmp_path).Images("plots/curves")
     assert image.step == 20
     assert image.width == 2 * image.height
+
+
+def test_an_animation_is_a_file_and_moves_in_tensorboard_too(tmp_path: Path) -> None:
+    pictures = [np.full((20, 30, 3), value, dtype=np.uint8) for value in (0, 255, 40)]
+    content = gif(pictures)
+    with open_log(tmp_path) as log:
+        log.animation("path", content, width=30, height=20, step=7)
+    assert (tmp_path / "figures/path.gif").read_bytes() == content
+    (image,) = read_events(tmp_path).Images("plots/path")
+    assert (image.step, image.width, image.height) == (7, 30, 20)
+    assert image.encoded_image_string == content
+    with Image.open(io.BytesIO(image.encoded_image_string)) as opened:
+        assert (opened.format, opened.size, opened.n_frames) == ("GIF", (30, 20), 3)
+
+
+def record(step: int, grad: float, **others: float) -> Record:
+    figures = {"size": 6.0, "grad": grad, "weight": 2.0, "update": 0.5, "ratio": 0.25}
+    return {"step": step, "layers": {"hidden": dict.fromkeys(FIGURES) | figures | others}}
+
+
+def test_what_was_watched_is_a_line_and_scalars(tmp_path: Path) -> None:
+    records = [record(1, 0.5, dead=0.25), record(10, math.inf)]
+    with open_log(tmp_path) as log:
+        for one in records:
+            log.watched(one)
+    assert read_records(tmp_path / DIAGNOSTICS) == records
+    assert len((tmp_path / DIAGNOSTICS).read_text().splitlines()) == 2
+    events = read_events(tmp_path)
+    gradients = [(point.step, point.value) for point in events.Scalars("gradients/hidden")]
+    assert gradients == [(1, 0.5), (10, math.inf)]
+    assert [point.value for point in events.Scalars("update_ratio/hidden")] == [0.25, 0.25]
+    assert [point.step for point in events.Scalars("dead_relus/hidden")] == [1]
+    assert "saturated/hidden" not in events.Tags()["scalars"]
+
+
+def test_nothing_watched_leaves_no_file(tmp_path: Path) -> None:
+    write_run(tmp_path, ADAM)
+    assert not (tmp_path / DIAGNOSTICS).exists()
+
+
+def test_evaluations_are_told_where_they_are_not_the_steps(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        for epoch in range(3):
+            log.epoch(epoch_line(epoch, evaluations=100 * epoch))
+        assert read_summary(tmp_path)["evaluations"] == 200
+    points = [(point.step, point.value) for point in read_events(tmp_path).Scalars("evaluations")]
+    assert points == [(10, 100), (20, 200)]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["evaluations"] for line in lines] == [0, 100, 200]
+
+
+def test_evaluations_that_are_the_steps_are_not_told_twice(tmp_path: Path) -> None:
+    write_run(tmp_path, ADAM)
+    assert read_summary(tmp_path)["evaluations"] == 20
+    assert "evaluations" not in read_events(tmp_path).Tags()["scalars"]
 
 
 def test_summary_stands_from_the_first_moment(tmp_path: Path) -> None:

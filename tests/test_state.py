@@ -129,7 +129,9 @@ def under_way(*, within: bool) -> Training:
         steps=3,
         samples=6,
         skipped=1,
+        evaluations=4,
         seconds=1.5,
+        snapshots={1: copy_state(run.model)},
     )
     if within:
         run.current = begin_pass(run)

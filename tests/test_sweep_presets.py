@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Command
+from test_choices import prepare_files
 
+from dlrun.experiments import LESSONS, head_of
 from dlrun.hydra_session import packaged_conf
 
 PRESETS = {file.stem: file.read_text() for file in sorted((packaged_conf() / "sweep").iterdir())}
@@ -37,27 +39,40 @@ JOBS = {
 
 
 def test_all_are_there() -> None:
-    assert set(PRESETS) == set(SMALL) == set(JOBS)
+    assert len(PRESETS) >= 30
+    assert set(SMALL) == set(JOBS) < set(PRESETS)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_its_head_says_what_it_asks_and_how_many_jobs_it_has(name: str, dlrun: Command) -> None:
-    text = PRESETS[name]
-    for word in ("Question: ", "Runs: ", "To see: "):
-        assert f"# {word}" in text
+    head = head_of(PRESETS[name])
+    assert {"Lesson", "Question", "Runs", "To see", "Time", "Data"} <= set(head)
+    assert head["Lesson"] in LESSONS
+    Path("outputs/runs/digits_0_to_4/checkpoints").mkdir(parents=True)
+    Path("outputs/runs/digits_0_to_4/checkpoints/best.pt").touch()
     done = dlrun(f"sweep={name}", "dry_run=true")
     assert done.returncode == 0, done.stderr
-    told = re.search(r"# Runs: .*?(\d+)(?:[,.]| trials)", text)
+    told = re.search(r".*?(\d+)(?:[,.]| trials)", head["Runs"])
     number = {"optimizers": "99", "tpe": "30"}.get(name) or (told and told[1])
     assert number
     assert done.stdout.splitlines()[-1].startswith(f"{number} "), done.stdout
-    assert not Path("outputs").exists()
+    assert not Path("outputs/sweeps").exists()
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_small_run_of_it_ends_with_a_report(name: str, dlrun: Command) -> None:
-    done = dlrun(f"sweep={name}", *SMALL[name], *QUICK, "hydra.sweep.dir=sweep")
+def test_a_small_run_of_it_ends_with_a_report(
+    name: str, dlrun: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"DLRUN_DATA_DIR": str(tmp_path / "data")}
+    if head_of(PRESETS[name])["Data"] != "embedded":
+        prepare_files(head_of(PRESETS[name])["Data"], tmp_path / "data", tmp_path, monkeypatch)
+    if name == "transfer":
+        before = ("experiment=digits_0_to_4", "debug=fast_dev_run", "figures=false", "-q")
+        assert dlrun(*before, **data).returncode == 0
+    small = SMALL.get(name, ("seed=0", "figures=false"))
+    done = dlrun(f"sweep={name}", *small, *QUICK, "hydra.sweep.dir=sweep", **data)
     assert done.returncode == 0, done.stderr
-    assert len(list(Path("sweep").glob("0*/summary.json"))) == JOBS[name]
+    num_jobs = len(list(Path("sweep").glob("0*/summary.json")))
+    assert num_jobs == JOBS.get(name, num_jobs) > 2
     assert (Path("sweep") / "report.html").stat().st_size > 10_000
-    assert len((Path("sweep") / "results.csv").read_text().splitlines()) == 1 + JOBS[name]
+    assert len((Path("sweep") / "results.csv").read_text().splitlines()) == 1 + num_jobs

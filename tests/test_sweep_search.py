@@ -45,6 +45,10 @@ def sweeper(search: str = "random", n_trials: int = 5, **settings: Any) -> Sweep
     return replace(Sweeper(params=SPACE, search=search, n_trials=n_trials), **settings)
 
 
+def search_of(settings: Sweeper, folder: Path, direction: str, loader: ConfigLoader) -> Search:
+    return Search(settings, folder, direction, Space(settings, loader))
+
+
 def points_of(search: Search, values: list[float] | None = None) -> list[dict[str, str]]:
     """The points of all trials, each told the next of the values (or its number)."""
     found = []
@@ -67,7 +71,7 @@ def states(folder: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("search", ["random", "tpe", "cmaes"])
 def test_trials_lie_in_the_space(search: str, tmp_path: Path, loader: ConfigLoader) -> None:
-    found = points_of(Search(sweeper(search, 12), tmp_path, "maximize", loader))
+    found = points_of(search_of(sweeper(search, 12), tmp_path, "maximize", loader))
     assert len(found) == 12
     for point in found:
         assert list(point) == list(SPACE)
@@ -89,7 +93,7 @@ def test_two_studies_try_the_same(search: str, tmp_path: Path, loader: ConfigLoa
     for folder in folders:
         folder.mkdir()
     one, other = (
-        points_of(Search(sweeper(search, 14), folder, "minimize", loader)) for folder in folders
+        points_of(search_of(sweeper(search, 14), folder, "minimize", loader)) for folder in folders
     )
     assert one == other
 
@@ -99,7 +103,7 @@ def test_tpe_learns_from_what_it_is_told(tmp_path: Path, loader: ConfigLoader) -
     for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
         folder = tmp_path / direction
         folder.mkdir()
-        search = Search(sweeper("tpe", 40, params=params), folder, direction, loader)
+        search = search_of(sweeper("tpe", 40, params=params), folder, direction, loader)
         tried = []
         while (trial := search.ask()) is not None:
             tried.append(float(trial.point["optimizer.lr"]))
@@ -116,7 +120,7 @@ def test_cases_of_a_search(tmp_path: Path, loader: ConfigLoader) -> None:
     space = Space(sweeper(cases=cases, params=params), loader)
     assert space.repeats == [{"seed": "7"}, {"seed": "8"}]
     found = points_of(
-        Search(sweeper(n_trials=30, cases=cases, params=params), tmp_path, "maximize", loader)
+        search_of(sweeper(n_trials=30, cases=cases, params=params), tmp_path, "maximize", loader)
     )
     kinds = Counter(tuple(point) for point in found)
     assert kinds.keys() == {
@@ -143,7 +147,7 @@ def test_corners_hold_every_pair_of_values(loader: ConfigLoader) -> None:
 
 def test_a_shuffled_range_is_still_a_range(loader: ConfigLoader, tmp_path: Path) -> None:
     params = {"epochs": "shuffle(range(1,6,2))"}
-    found = points_of(Search(sweeper(n_trials=20, params=params), tmp_path, "maximize", loader))
+    found = points_of(search_of(sweeper(n_trials=20, params=params), tmp_path, "maximize", loader))
     assert {point["epochs"] for point in found} == {"1", "3", "5"}
 
 
@@ -173,7 +177,7 @@ def test_trials_are_counted_over_several_sittings(tmp_path: Path, loader: Config
     """A study that is broken off again and again has as many trials as were asked for."""
     known: list[int] = []
     for sitting in range(4):
-        search = Search(sweeper(n_trials=6), tmp_path, "maximize", loader)
+        search = search_of(sweeper(n_trials=6), tmp_path, "maximize", loader)
         search.give_up_unknown(known)
         trial = search.ask()
         assert trial is not None
@@ -181,16 +185,16 @@ def test_trials_are_counted_over_several_sittings(tmp_path: Path, loader: Config
         search.tell(trial.number, 0.5)
         lost = search.ask()  # and here the process is killed, before the sweep knows of it
         assert lost is not None and lost.number == 2 * sitting + 1
-    search = Search(sweeper(n_trials=6), tmp_path, "maximize", loader)
+    search = search_of(sweeper(n_trials=6), tmp_path, "maximize", loader)
     search.give_up_unknown(known)
     assert len(points_of(search)) == 6 - len(known)
     assert states(tmp_path) == {"COMPLETE": 6, "FAIL": 4}
 
 
 def test_a_known_trial_goes_on(tmp_path: Path, loader: ConfigLoader) -> None:
-    trial = Search(sweeper(), tmp_path, "maximize", loader).ask()
+    trial = search_of(sweeper(), tmp_path, "maximize", loader).ask()
     assert trial is not None
-    search = Search(sweeper(), tmp_path, "maximize", loader)
+    search = search_of(sweeper(), tmp_path, "maximize", loader)
     search.give_up_unknown([trial.number])
     search.tell(trial.number, 0.25)
     search.tell(trial.number, 0.75)  # is told once
@@ -199,7 +203,7 @@ def test_a_known_trial_goes_on(tmp_path: Path, loader: ConfigLoader) -> None:
 
 
 def test_failed_and_pruned_trials_count(tmp_path: Path, loader: ConfigLoader) -> None:
-    search = Search(sweeper(n_trials=3), tmp_path, "maximize", loader)
+    search = search_of(sweeper(n_trials=3), tmp_path, "maximize", loader)
     for value, pruned in ((None, False), (0.5, True), (0.25, False)):
         trial = search.ask()
         assert trial is not None
@@ -209,11 +213,11 @@ def test_failed_and_pruned_trials_count(tmp_path: Path, loader: ConfigLoader) ->
 
 
 def test_a_torn_last_line(tmp_path: Path, loader: ConfigLoader) -> None:
-    points_of(Search(sweeper(n_trials=2), tmp_path, "maximize", loader))
+    points_of(search_of(sweeper(n_trials=2), tmp_path, "maximize", loader))
     whole = (tmp_path / FILE).read_bytes()
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"op_code":4,"worker_id":"x","study')
-    search = Search(sweeper(n_trials=3), tmp_path, "maximize", loader)
+    search = search_of(sweeper(n_trials=3), tmp_path, "maximize", loader)
     assert (tmp_path / FILE).read_bytes().startswith(whole)
     assert len(points_of(search)) == 1
     assert states(tmp_path) == {"COMPLETE": 3}
@@ -226,7 +230,7 @@ def test_a_torn_last_line(tmp_path: Path, loader: ConfigLoader) -> None:
 
 def test_every_line_of_a_study_that_is_damaged(tmp_path: Path, loader: ConfigLoader) -> None:
     """Whatever is done to a line: the study is read, or refused in a line."""
-    points_of(Search(sweeper(n_trials=2), tmp_path, "maximize", loader))
+    points_of(search_of(sweeper(n_trials=2), tmp_path, "maximize", loader))
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     refused = 0
     for number, line in enumerate(lines):
@@ -234,7 +238,7 @@ def test_every_line_of_a_study_that_is_damaged(tmp_path: Path, loader: ConfigLoa
             content = b"".join([*lines[:number], changed, *lines[number + 1 :]])
             (tmp_path / FILE).write_bytes(content)
             try:
-                search = Search(sweeper(n_trials=2), tmp_path, "maximize", loader)
+                search = search_of(sweeper(n_trials=2), tmp_path, "maximize", loader)
                 search.give_up_unknown([0, 1])
                 search.tell(0, 0.5)
                 search.tell(1, 0.5)
@@ -247,13 +251,13 @@ def test_every_line_of_a_study_that_is_damaged(tmp_path: Path, loader: ConfigLoa
 
 
 def test_a_study_that_is_gone(tmp_path: Path, loader: ConfigLoader) -> None:
-    search = Search(sweeper(), tmp_path, "maximize", loader)
+    search = search_of(sweeper(), tmp_path, "maximize", loader)
     with pytest.raises(Failure, match="optuna.log: lacks trial 3"):
         search.tell(3, 0.5)
 
 
 def test_an_epoch_told_twice_and_a_trial_that_lags(tmp_path: Path, loader: ConfigLoader) -> None:
-    search = Search(sweeper(n_trials=9, pruner="median"), tmp_path, "maximize", loader)
+    search = search_of(sweeper(n_trials=9, pruner="median"), tmp_path, "maximize", loader)
 
     def prune(trial: int, epoch: int, value: float | None) -> bool:
         asked = Prune(tmp_path / FILE, "median", "accuracy/val", trial, 0, epochs=3)
@@ -279,7 +283,7 @@ def test_an_epoch_told_twice_and_a_trial_that_lags(tmp_path: Path, loader: Confi
 
 
 def test_epochs_of_all_seeds_of_a_trial_count_on(tmp_path: Path, loader: ConfigLoader) -> None:
-    search = Search(sweeper(pruner="halving"), tmp_path, "minimize", loader)
+    search = search_of(sweeper(pruner="halving"), tmp_path, "minimize", loader)
     assert search.ask() is not None
     for position in (0, 1):
         for epoch in (1, 2, 3):
@@ -446,13 +450,13 @@ def test_a_lock_that_a_kill_has_left(
     monkeypatch.setattr("dlrun.sweeps.search.SECONDS_TO_WRITE", 0.1)
     for target in (tmp_path / FILE, "nowhere"):
         (tmp_path / f"{FILE}.lock").symlink_to(target)
-        search = Search(sweeper(n_trials=9), tmp_path, "maximize", loader)
+        search = search_of(sweeper(n_trials=9), tmp_path, "maximize", loader)
         assert search.ask() is not None
         assert not (tmp_path / f"{FILE}.lock").is_symlink()
 
 
 def test_the_lock_of_a_study_leads_to_it(tmp_path: Path, loader: ConfigLoader) -> None:
-    search = Search(sweeper(), Path("."), "maximize", loader)
+    search = search_of(sweeper(), Path("."), "maximize", loader)
     backend = search.study._storage._backend  # type: ignore[attr-defined]
     with optuna.storages.journal._file.get_lock_file(backend._lock):
         assert (tmp_path / f"{FILE}.lock").resolve(strict=True) == tmp_path / FILE

@@ -6,6 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -221,3 +222,97 @@ def test_a_long_path_is_not_broken() -> None:
     terminal.config(path, {"model": ("mlp", {})})
     terminal.result("completed", {}, {"run": path}, good=True)
     assert output(terminal).count(path) == 2
+
+
+def table_of(terminal: Terminal, heading: str) -> list[list[str]]:
+    """The cells of the table that begins with this heading, ruled lines left out."""
+    lines = [line.strip() for line in output(terminal).splitlines()]
+    (first,) = (k for k, line in enumerate(lines) if line.startswith(heading))
+    rows = []
+    for line in lines[first:]:
+        if not line:
+            break
+        rows.append(re.split(r"\s{2,}", line))
+    return [row for row in rows if row[0].strip("─")]
+
+
+METRICS = {
+    **{"loss/train": 0.5, "loss/val": 0.6, "loss/test": 0.7},
+    **{"accuracy/train": 0.75, "accuracy/val": 0.8125, "accuracy/test": 0.7},
+}
+
+
+def show_result(terminal: Terminal, **others: Any) -> None:
+    terminal.result("completed", METRICS, {"run": "outputs/run"}, good=True, **others)
+
+
+def test_baselines_stand_below_the_network() -> None:
+    terminal = open_terminal(live=False)
+    baselines = {
+        "constant": {"accuracy/train": 0.1, "accuracy/val": 0.125, "accuracy/test": 0.11},
+        "knn": {"accuracy/train": 0.9, "accuracy/val": None, "accuracy/test": 0.85},
+    }
+    show_result(terminal, baselines=baselines)
+    assert table_of(terminal, "on the same splits") == [
+        ["on the same splits", "accuracy/val", "accuracy/test"],
+        ["network", "0.8125", "0.7000"],
+        ["constant", "0.1250", "0.1100"],
+        ["knn", "–", "0.8500"],
+    ]
+
+
+def test_baselines_have_validation_of_one_metric_and_test_of_all() -> None:
+    terminal = open_terminal(live=False)
+    names = [f"{m}/{s}" for s in ("train", "val", "test") for m in ("mse", "mae", "r2")]
+    figures = {name: float(k) for k, name in enumerate(names)}
+    nothing = dict.fromkeys(("mse/train", "mse/val", "mse/test", "mape/test"))
+    terminal.result("completed", figures, {}, good=True, baselines={"a": figures, "b": nothing})
+    headings, *rows = table_of(terminal, "on the same splits")
+    assert headings[1:] == ["mse/val", "mse/test", "mae/test", "r2/test"]  # no column of dashes
+    assert rows[0][1:] == ["3.0000", "6.0000", "7.0000", "8.0000"]
+    assert rows[2] == ["b", "–", "–", "–", "–"]
+
+
+def test_without_baselines_there_is_no_table_of_them() -> None:
+    terminal = open_terminal(live=False)
+    show_result(terminal, baselines={})
+    assert "same splits" not in output(terminal)
+
+
+def test_remarks_stand_between_figures_and_files() -> None:
+    terminal = open_terminal(live=False, width=40)
+    remark = "gradients are sound: [red]" + 60 * "x"
+    show_result(terminal, remarks=[remark, "and more"])
+    lines = output(terminal).splitlines()
+    assert lines[-4:] == [remark, "and more", "", "run          outputs/run"]  # none is broken
+
+
+def test_a_run_without_a_learning_rate_shows_none() -> None:
+    terminal = open_terminal(live=False)
+    terminal.start(1, 1, 10)
+    terminal.epoch(epoch_line(1, lr=None))
+    (line,) = (line for line in output(terminal).splitlines() if line.startswith("epoch"))
+    assert line == "epoch 1/1  loss 0.5000/0.6250  accuracy 0.7500/0.5000  0.50 s  20 samples/s"
+
+
+def test_the_live_line_of_a_run_without_a_learning_rate_shows_none() -> None:
+    terminal = open_terminal(live=True, width=160)
+    terminal.start(2, 10, 640)
+    terminal.epoch(epoch_line(0, lr=None))
+    terminal.minibatch(5, 0.4, None)
+    assert terminal._progress is not None
+    figures = terminal._progress.tasks[0].fields["figures"]
+    terminal.stop()
+    assert "lr" not in figures
+    assert figures.endswith("minibatch loss 0.4000")
+
+
+def test_a_surface_shows_where_it_ended() -> None:
+    terminal = open_terminal(live=False)
+    metrics = {f"{name}/{split}": 0.5 for name in ("loss", "x", "y") for split in ("train", "val")}
+    terminal.result("completed", metrics, {}, good=True)
+    text = output(terminal)
+    assert re.search(r"^x +0\.5000 +0\.5000 +–$", text, re.MULTILINE)
+    terminal = open_terminal(live=False)
+    terminal.result("completed", {**metrics, "x/train": None, "x/val": None}, {}, good=True)
+    assert not re.search(r"^x ", output(terminal), re.MULTILINE)  # more than two dimensions

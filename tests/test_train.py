@@ -44,9 +44,11 @@ def test_a_run_leaves_what_it_promises() -> None:
         "checkpoints/last.pt",
         "checkpoints/previous.pt",
         "checkpoints/best.pt",
+        "figures/first_layer.png",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
         "figures/samples.png",
+        "figures/worst_mistakes.png",
     }
     summary = json.loads((result.run_dir / "summary.json").read_text())
     assert summary["status"] == "completed"
@@ -172,7 +174,7 @@ def test_divergence_is_a_status_of_its_own(dlrun: Command, tmp_path: Path) -> No
         f"the last good checkpoint is in {run_dir.relative_to(tmp_path)}"
     )
     assert load_checkpoint(run_dir / "checkpoints" / "last.pt")["step"] == 0
-    assert len(list(run_dir.glob("figures/*.png"))) == 3
+    assert len(list(run_dir.glob("figures/*.png"))) == 5
     again = dlrun("resume", str(run_dir))
     assert again.returncode == 3
     assert "finished (diverged" in again.stdout

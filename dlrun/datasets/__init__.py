@@ -1,8 +1,10 @@
 """Data sets as tensors: sources give `Samples`, `split` makes `Splits` of them."""
 
 from dlrun.datasets.presence import available
+from dlrun.datasets.reconstruction import to_reconstruct
 from dlrun.datasets.splits import (
     Inputs,
+    Objective,
     Samples,
     Scaling,
     Split,
@@ -14,6 +16,7 @@ from dlrun.datasets.splits import (
 
 __all__ = [
     "Inputs",
+    "Objective",
     "Samples",
     "Scaling",
     "Split",
@@ -22,4 +25,5 @@ __all__ = [
     "Task",
     "available",
     "split",
+    "to_reconstruct",
 ]

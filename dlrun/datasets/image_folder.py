@@ -44,6 +44,13 @@ def image_folder(
     """
     folder = Path(path).expanduser()
     _check(folder, size, max_gigabytes)
+    return read_folder(folder, path, size=size, mode=mode, max_gigabytes=max_gigabytes)
+
+
+def read_folder(
+    folder: Path, path: str, *, size: int, mode: Literal["L", "RGB"], max_gigabytes: float
+) -> Samples:
+    """What `image_folder` gives of a folder that is there; `path` is what errors call it."""
     names, files = _files_by_class(folder, path)
     channels = {"L": 1, "RGB": 3}[mode]
     gigabytes = len(files) * channels * size * size * 4 / 1e9

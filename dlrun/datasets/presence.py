@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-EMBEDDED = ("mnist5k", "digits", "moons", "circles", "blobs", "boston", "diabetes")
+EMBEDDED = (
+    *("mnist5k", "digits", "moons", "circles", "blobs", "linear2d", "xor", "spirals"),
+    *("boston", "diabetes", "surface"),
+)
 
 _IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -21,11 +24,16 @@ DOWNLOADED: dict[str, tuple[str, tuple[str, ...]]] = {
     "kmnist": ("KMNIST/raw", _IDX_FILES),
     "cifar10": ("cifar-10-batches-py", _CIFAR_FILES),
     "california": ("california", ("cal_housing.tgz",)),
+    "notmnist": (".", ("notMNIST_small.tar.gz",)),
 }
+# A folder below data_dir that serves as well as those files
+UNPACKED = {"notmnist": "notMNIST_small"}
 
 
 def missing_files(name: str, data_dir: Path) -> list[Path]:
-    """The files of a downloaded data set that are not below `data_dir`."""
+    """The files of a downloaded data set that are not below `data_dir`, where a run needs them."""
+    if name in UNPACKED and (data_dir / UNPACKED[name]).is_dir():
+        return []
     folder, files = DOWNLOADED[name]
     return [data_dir / folder / file for file in files if not (data_dir / folder / file).is_file()]
 

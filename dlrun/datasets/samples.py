@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dlrun.errors import UserError
 
-Task = Literal["binary", "multiclass", "regression"]
+# reconstruction: an autoencoder gives back its inputs; surface: the loss is a test function
+Task = Literal["binary", "multiclass", "regression", "reconstruction", "surface"]
 
 
 class Inputs(Protocol):

@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from dlrun.datasets.classes import keep_classes
 from dlrun.datasets.samples import Inputs, Samples, Task, check_settings, check_targets
 from dlrun.datasets.scaling import STREAMED_STATISTICS, Scaling, fit_scaling
 from dlrun.datasets.stratify import take
 from dlrun.errors import UserError
 from dlrun.randomness import stream
 
-__all__ = ["Inputs", "Samples", "Scaling", "Split", "Splits", "Streamed", "Task", "split"]
+__all__ = [
+    "Inputs",
+    "Objective",
+    "Samples",
+    "Scaling",
+    "Split",
+    "Splits",
+    "Streamed",
+    "Task",
+    "split",
+]
+
+
+# Mean loss, shape (), of positions (N, D) for targets (N, D); see dlrun.datasets.surface.
+Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split, scaled: inputs (N, *in_shape), targets (N,) int64 or (N, 1) float32."""
+    """One split, scaled: inputs (N, *in_shape), targets (N,) int64 or (N, 1) float32.
+
+    Where inputs are to be reconstructed, targets are (N, *in_shape) and labels the classes (N,)
+    that pictures are coloured by, if there are any.
+    """
 
     inputs: Inputs
     targets: Tensor
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def rows(self, index: Tensor) -> Split:
+        """The samples at `index` (M,), which lies on the CPU."""
+        taken = self.targets[index.to(self.targets.device)]
+        if self.inputs is self.targets:
+            inputs: Inputs = taken
+        else:
+            device = self.inputs.device if isinstance(self.inputs, Tensor) else index.device
+            inputs = self.inputs[index.to(device)]
+        labels = None if self.labels is None else self.labels[index.to(self.labels.device)]
+        return Split(inputs, taken, labels)
 
 
 @dataclass(frozen=True)
@@ -33,6 +65,7 @@ class Splits:
 
     Any of `val` and `test` may be empty (length 0). `input_scaling` maps the source's unit to
     what the network sees, `target_scaling` likewise for regression targets; None: unscaled.
+    objective: the loss, where the data set has one of its own.
     """
 
     train: Split
@@ -46,6 +79,7 @@ class Splits:
     input_scaling: Scaling | None = None
     target_scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +106,7 @@ def split(
     test_fraction: float | None,
     normalize: bool,
     limit: int | None,
+    classes: list[int | str] | None = None,
 ) -> Splits:
     """Training, validation and test split of `samples`, float32, standardised if `normalize`.
 
@@ -80,15 +115,18 @@ def split(
     share `val_fraction` of those is the validation split. Classes are drawn in proportion and
     every class keeps a sample for training. Samples come in seeded random order, but for a
     source's own test split, which keeps its order.
+    classes: names of the classes to keep; None: all.
     Mean and std come from the training split alone: one each per feature (D,), or per channel
     (C, 1, 1); std is the population's, 1 where a feature is constant. Regression targets are
     standardised likewise.
     Raises UserError when a setting is out of range or the samples do not allow a training split.
     """
     check_settings(samples, val_fraction, test_fraction, limit)
-    classes = check_targets(samples, limit)
+    if classes is not None:
+        samples = keep_classes(samples, classes)
+    names = check_targets(samples, limit)
     train_index, val_index, test_index, shortfalls = _split_indices(
-        samples, bool(classes), seed, val_fraction, test_fraction, limit
+        samples, bool(names), seed, val_fraction, test_fraction, limit
     )
     own = (samples.inputs, samples.targets)
     sources = (own, own, own if samples.test is None else samples.test)
@@ -104,7 +142,7 @@ def split(
         test=test,
         task=samples.task,
         in_shape=tuple(inputs[0][torch.tensor([0])].shape[1:]),
-        classes=classes,
+        classes=names,
         features=samples.features,
         target_name=samples.target_name,
         notes=(*samples.notes, *shortfalls),

@@ -6,10 +6,11 @@ import hashlib
 import io
 import os
 import tarfile
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.request import urlretrieve
 
 import numpy as np
@@ -19,7 +20,7 @@ from dlrun.archives import WrongHash
 from dlrun.datasets.downloads import downloading
 from dlrun.datasets.presence import missing_files
 from dlrun.datasets.samples import Samples
-from dlrun.errors import UserError
+from dlrun.errors import UserError, nearest, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,32 +43,43 @@ CALIFORNIA_URL = "https://ndownloader.figshare.com/files/5976036"
 CALIFORNIA_SHA256 = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
 
 
-def boston(data_dir: Path, seed: int) -> Samples:
+def boston(
+    data_dir: Path,
+    seed: int,
+    *,
+    features: list[str] | None = None,
+    transform: Literal["none", "tenth", "log"] = "none",
+) -> Samples:
     """Boston housing, (506, 13); target: median price of homes in 1,000 USD.
 
+    features: the columns to keep, in that order; None: all. transform: what becomes of the inputs,
+    x/10 or the natural logarithm.
     Its column B encodes the share of Black residents on the assumption that segregation raises
     prices: use it to repeat older work, not to learn about houses.
     Source: Harrison and Rubinfeld 1978; the file comes with the package mlxtend.
     """
     with files("mlxtend").joinpath("data/data/boston_housing.csv").open("rb") as file:
         table = np.loadtxt(file, delimiter=",")
-    return _samples(table[:, :13], table[:, 13], BOSTON_FEATURES, "median price in 1,000 USD")
+    samples = _samples(table[:, :13], table[:, 13], BOSTON_FEATURES, "median price in 1,000 USD")
+    return _transformed(_only(samples, features), transform)
 
 
-def diabetes(data_dir: Path, seed: int) -> Samples:
+def diabetes(data_dir: Path, seed: int, *, features: list[str] | None = None) -> Samples:
     """Diabetes patients, (442, 10) in raw units; target: progression of the disease in a year.
 
+    features: the columns to keep, in that order; None: all.
     Source: Efron et al. 2004, as scikit-learn packages it.
     """
     from sklearn.datasets import load_diabetes
 
     inputs, targets = load_diabetes(return_X_y=True, scaled=False)
-    return _samples(inputs, targets, DIABETES_FEATURES, "disease progression")
+    return _only(_samples(inputs, targets, DIABETES_FEATURES, "disease progression"), features)
 
 
-def california(data_dir: Path, seed: int) -> Samples:
+def california(data_dir: Path, seed: int, *, features: list[str] | None = None) -> Samples:
     """California housing, (20640, 8); target: median house value of a block in 100,000 USD.
 
+    features: the columns to keep, in that order; None: all.
     Downloaded once to `data_dir/california`. Raises UserError when that fails or the file is not
     the published one.
     Source: Pace and Barry 1997.
@@ -96,12 +108,13 @@ def california(data_dir: Path, seed: int) -> Samples:
         *(income, age, rooms / households, bedrooms / households),
         *(population, population / households, latitude, longitude),
     )
-    return _samples(
+    samples = _samples(
         np.stack(inputs, axis=1),  # (N, 8)
         value / 100_000,
         CALIFORNIA_FEATURES,
         "median house value in 100,000 USD",
     )
+    return _only(samples, features)
 
 
 def _download_california(archive: Path) -> None:
@@ -127,3 +140,43 @@ def _samples(
         features=features,
         target_name=target_name,
     )
+
+
+def _only(samples: Samples, kept: list[str] | None) -> Samples:
+    """The samples with the columns named, in that order; None: with all."""
+    if kept is None:
+        return samples
+    typed = f"dataset.features=[{shown(','.join(kept))}]"
+    for name in kept:
+        if name not in samples.features:
+            hint = nearest(name, samples.features) or f"; there are {', '.join(samples.features)}"
+            raise UserError(f"{typed}: no column '{shown(name)}'{hint}")
+    if not kept or len(set(kept)) < len(kept):
+        raise UserError(
+            f"{typed}: expected columns, each once, or null for all "
+            f"(for example dataset.features=[{samples.features[-1]}])"
+        )
+    columns = torch.tensor([samples.features.index(name) for name in kept])
+    assert isinstance(samples.inputs, torch.Tensor)
+    return replace(samples, inputs=samples.inputs[:, columns], features=tuple(kept))
+
+
+def _transformed(samples: Samples, transform: Literal["none", "tenth", "log"]) -> Samples:
+    """The samples with inputs x, x/10 or log x, and the columns named so."""
+    inputs, names = samples.inputs, samples.features
+    assert isinstance(inputs, torch.Tensor)
+    if transform == "tenth":
+        return replace(samples, inputs=inputs / 10, features=tuple(f"{name}/10" for name in names))
+    if transform == "log":
+        positive = [name for k, name in enumerate(names) if inputs[:, k].min() > 0]
+        if len(positive) < len(names):
+            wrong = next(name for name in names if name not in positive)
+            least = float(inputs[:, names.index(wrong)].min())
+            raise UserError(
+                f"dataset.transform=log: the column {wrong} holds {least:g}, expected numbers > 0 "
+                f"(for example dataset.features=[{','.join(positive[-1:]) or 'LSTAT'}])"
+            )
+        return replace(
+            samples, inputs=inputs.log(), features=tuple(f"log {name}" for name in names)
+        )
+    return samples

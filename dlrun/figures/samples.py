@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from dlrun.figures import style
+from dlrun.figures import style, tiles
 
 TILE_INCHES = 0.9
 GAP = 0.08  # of a tile's width
@@ -22,11 +21,8 @@ def sample_grid(images: ArrayLike, labels: Sequence[str]) -> Figure:
     images: (N, C, H, W) in [0, 1], values outside are clipped; any other number of channels is
     shown as its mean. labels: N texts, shown literally, long ones shortened.
     """
-    pictures = np.asarray(images, dtype=np.float32)  # (N, C, H, W)
-    assert pictures.ndim == 4 and len(pictures) == len(labels), (pictures.shape, len(labels))
-    pictures = np.clip(np.nan_to_num(pictures), 0.0, 1.0).transpose(0, 2, 3, 1)  # (N, H, W, C)
-    if pictures.shape[-1] != 3:
-        pictures = pictures.mean(axis=-1)  # (N, H, W)
+    pictures = tiles.pictures(images)  # (N, H, W) or (N, H, W, 3)
+    assert len(pictures) == len(labels), (pictures.shape, len(labels))
     num_images = len(pictures)
     height = pictures.shape[1] / pictures.shape[2]  # of a tile, in tile widths
     columns = max(1, min(num_images, math.ceil(math.sqrt(num_images * 1.6 * height))))
@@ -38,8 +34,7 @@ def sample_grid(images: ArrayLike, labels: Sequence[str]) -> Figure:
     # One panel for all: a panel for each image costs seconds at a hundred images.
     for k, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         x, y = k % columns * x_step, k // columns * y_step
-        box = (x, x + 1, y + height, y)  # left, right, bottom, top; y grows downwards
-        axes.imshow(picture, extent=box, cmap="gray", vmin=0.0, vmax=1.0)
+        tiles.place(axes, picture, x, y)
         text = style.shorten(label, 13)
         axes.text(
             x + 0.5,

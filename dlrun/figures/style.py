@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
@@ -15,6 +20,22 @@ VALIDATION = "#D55E00"
 GUIDE = "#777777"
 GRID = "#E3E3E3"
 COUNTS = "Blues"
+INK = "#222222"
+ABSENT = "#E0E0E0"  # a value that is missing, zero on a log scale, or not finite
+# The same palette for classes and for optimizers, its yellow left out and four more colours.
+SERIES = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#4D4D4D",
+    "#7B1E3A",
+    "#9A9A00",
+    "#6A3FB5",
+)
+MARKERS = ("o", "^", "s", "D", "v", "P")
 
 TITLE_SIZE = 11
 LABEL_SIZE = 10
@@ -61,6 +82,50 @@ def mark_empty(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     note(axes, "no finite value", 0.5, 0.5, align="center")
+
+
+def colours(number: int) -> list[str]:
+    """So many colours for classes or series: the palette's, beyond ten those of the rainbow.
+
+    >>> colours(2)
+    ['#0072B2', '#D55E00']
+    """
+    if number <= len(SERIES):
+        return list(SERIES[:number])
+    rainbow = matplotlib.colormaps["turbo"]
+    return [to_hex(rainbow(0.04 + 0.92 * k / (number - 1))) for k in range(number)]
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int | None = None) -> None:
+    """Puts the legend below all panels, row by row, names literally; nothing without an entry.
+
+    columns: None for as many as the figure is wide.
+    """
+    if not handles:
+        return
+    if columns is None:
+        columns = next(n for n in range(len(handles), 0, -1) if n == 1 or _fits(figure, handles, n))
+    # matplotlib fills column after column.
+    by_row = [handle for column in range(columns) for handle in handles[column::columns]]
+    below = figure.legend(
+        handles=by_row,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=TICK_SIZE,
+        handlelength=1.8,
+        columnspacing=1.4,
+    )
+    for text in below.get_texts():
+        text.set_parse_math(False)
+
+
+def _fits(figure: Figure, handles: Sequence[Artist], columns: int) -> bool:
+    """Whether a legend of so many columns is narrower than the figure, by its names' lengths."""
+    lengths = [len(str(handle.get_label())) for handle in handles]
+    widest = [max(lengths[column::columns]) for column in range(columns)]
+    inches = sum(0.53 + 0.078 * length for length in widest)
+    return inches <= float(figure.get_size_inches()[0]) - 0.2
 
 
 def shorten(name: str, length: int) -> str:

@@ -6,8 +6,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import (
     FuncFormatter,
     LogLocator,
@@ -17,13 +23,51 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
+from dlrun.figures import measures, style
 from dlrun.figures.measures import bounds, number_text
 
 # Two series are told apart by colour and by marker. Okabe and Ito's colours, the yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#4D4D4D")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+OTHERS = "#CCCCCC"  # of series beyond these
+BEST = "#D55E00"
+BRIGHTNESS = "cividis"  # looks alike with any colour vision
+DIVERGED = "x"
+MAX_RATIO = 30.0  # of the worst value on a log axis to the worst of the better ones
 # More values of a hyper-parameter than this are not each written at the axis.
 MAX_VALUE_TICKS = 8
+
+
+def colour_scale(
+    values: Sequence[float], higher_is_better: bool
+) -> tuple[list[float], Colormap, Normalize]:
+    """The finite values, and colours for them: the better the brighter.
+
+    Colours tell the better values apart; all others share the last one.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    worst, best = better_part(finite, higher_is_better)
+    norm = Normalize(worst, best if best > worst else worst + 1e-9)
+    return finite, colormaps[BRIGHTNESS if higher_is_better else f"{BRIGHTNESS}_r"], norm
+
+
+def add_colour_bar(
+    figure: Figure,
+    mappable: ScalarMappable,
+    axes: Axes | list[Axes],
+    metric: str,
+    values: Sequence[float],
+) -> None:
+    """A bar for the mean of the metric; pointed at an end beyond which there are values."""
+    low, high = (end or 0.0 for end in mappable.get_clim())
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
+        (min(values) < low, max(values) > high), "neither"
+    )
+    bar = figure.colorbar(mappable, ax=axes, extend=extend, aspect=30, pad=0.02)
+    format_metric_axis(bar.ax.yaxis, metric)
+    bar.ax.tick_params(labelsize=style.TICK_SIZE)
+    bar.outline.set_visible(False)
+    bar.set_label(f"mean {measures.metric_label(metric)}", fontsize=style.LABEL_SIZE)
 
 
 def format_metric_axis(axis: Axis, metric: str, num_ticks: int = 8) -> None:
@@ -61,6 +105,55 @@ def scale_value_axis(axes: Axes, values: Sequence[float], log: bool) -> None:
     else:
         axes.xaxis.set_major_formatter(FuncFormatter(number_text))
         axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def format_log_axis(axis: Axis) -> None:
+    """Writes powers of ten at a logarithmic axis, and 2 and 5 of each where they are few."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 150 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(number_text))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def mark_diverged(
+    axes: Axes, at: pd.Series[float], colour: str, line: int, higher_is_better: bool
+) -> None:
+    """A cross at each x where a run diverged, so many lines from the panel's worse edge."""
+    height = 0.035 + 0.05 * line
+    axes.plot(
+        at,
+        np.full(len(at), height if higher_is_better else 1 - height),
+        DIVERGED,
+        transform=axes.get_xaxis_transform(),
+        color=colour,
+        ms=7,
+        mew=2.0,
+        zorder=4,
+    )
+
+
+def diverged_handle() -> Line2D:
+    """What a legend shows for such crosses."""
+    return Line2D([], [], ls="", marker=DIVERGED, mew=2.0, color=style.GUIDE, label="diverged")
+
+
+def value_window(
+    values: NDArray[np.float64], metric: str, higher_is_better: bool
+) -> tuple[tuple[float, float], bool]:
+    """Ends of the metric's axis around the finite values, and whether it is logarithmic."""
+    values = values[np.isfinite(values)]
+    assert len(values), "no finite value"
+    log = not higher_is_better and spread_decades(values)
+    low, high = float(values.min()), float(values.max())
+    if log:
+        # What explodes leaves the panel, or all that is any good would lie at its bottom.
+        high = min(high, MAX_RATIO * better_part(values.tolist(), False)[1])
+        return log_limits(low, high), True
+    if metric.startswith("r2/"):
+        low = max(low, min(-1.0, high - 1.0))  # worse than that is all the same: no use at all
+    room = 0.08 * (high - low) if high > low else 0.05 * max(abs(high), 1e-6)
+    top = bounds(metric)[1] + 0.3 * room
+    return (low - room, min(high + room, top)), False
 
 
 def better_part(values: Sequence[float], higher_is_better: bool) -> tuple[float, float]:

@@ -13,8 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dlrun.figures import measures, style, sweep_axes
 
-OTHERS = "#CCCCCC"
-X_LABELS = {"epoch": "epoch", "seconds": "training time (s)"}
+X_LABELS = {
+    "epoch": "epoch",
+    "seconds": "training time (s)",
+    "evaluations": "evaluations of the loss (log scale)",
+}
 
 
 def best_curves(
@@ -23,18 +26,20 @@ def best_curves(
     labels: Mapping[str, str],
     metrics: Mapping[str, bool],
 ) -> Figure:
-    """Mean over seeds with a band: a row a metric, over epochs and over seconds.
+    """Mean over seeds with a band: a row a metric, a column for all that curves are against.
 
-    averages: columns series, metric, against (`epoch` or `seconds`), x, mean, low, high (the
-        ends of the band).
+    averages: columns series, metric, against (`epoch`, `seconds`, or `evaluations`, whose x are
+        > 0), x, mean, low, high (the ends of the band).
     series: names of the curves, the best first; those after the sixth are grey.
     labels: what the legend calls each of the first six. metrics: by metric whether higher is
         better.
 
-    The start of training may lie outside a panel, so that the end can be told apart.
+    The start of training may lie outside a panel, so that the end can be told apart; against
+    evaluations alone all is seen.
     """
     columns = [name for name in X_LABELS if (averages["against"] == name).any()]
-    figure = style.new_figure(0.6 + 4.2 * len(columns), 1.1 + 2.9 * len(metrics))
+    width = 6.4 if len(columns) == 1 else 0.6 + 4.2 * len(columns)
+    figure = style.new_figure(width, 1.1 + 2.9 * len(metrics))
     grid = figure.subplots(len(metrics), len(columns), sharex="col", sharey="row", squeeze=False)
     for row, (metric, higher_is_better) in enumerate(metrics.items()):
         shown = averages[averages["metric"] == metric]
@@ -53,15 +58,23 @@ def best_curves(
                 if column == 0
                 else "",
             )
-            axes.xaxis.set_major_locator(
-                MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=against == "epoch")
-            )
-            axes.xaxis.set_major_formatter(FuncFormatter(measures.number_text))
-            last = _last(shown, against)
-            axes.set_xlim(-0.02 * last, 1.02 * last)
+            _scale_x(axes, shown, against)
             sweep_axes.format_metric_axis(axes.yaxis, metric)
     _legend(figure, series, labels, bool(averages["low"].notna().any()))
     return figure
+
+
+def _scale_x(axes: Axes, shown: pd.DataFrame, against: str) -> None:
+    if against == "evaluations":
+        axes.set_xscale("log")
+        sweep_axes.format_log_axis(axes.xaxis)
+        return
+    axes.xaxis.set_major_locator(
+        MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=against == "epoch")
+    )
+    axes.xaxis.set_major_formatter(FuncFormatter(measures.number_text))
+    last = _last(shown, against)
+    axes.set_xlim(-0.02 * last, 1.02 * last)
 
 
 def _last(shown: pd.DataFrame, against: str) -> float:
@@ -86,7 +99,10 @@ def _scale(axes: Axes, shown: pd.DataFrame, metric: str, higher_is_better: bool)
         axes.set_ylim(*sweep_axes.log_limits(float(values.min()), float(values.max())))
         return True
     started = shown.loc[shown["x"] > 0, "mean"].dropna().tolist()
-    low, high = sweep_axes.better_part(started or values.tolist(), higher_is_better)
+    if set(shown["against"]) == {"evaluations"}:  # of what is slow the beginning is all there is
+        low, high = float(values.min()), float(values.max())
+    else:
+        low, high = sweep_axes.better_part(started or values.tolist(), higher_is_better)
     ends = shown.sort_values("x").groupby("series").last()
     ends = ends[ends["low"].notna() & (ends["mean"] >= low) & (ends["mean"] <= high)]
     low, high = min([low, *ends["low"]]), max([high, *ends["high"]])
@@ -97,7 +113,7 @@ def _scale(axes: Axes, shown: pd.DataFrame, metric: str, higher_is_better: bool)
 
 def _draw(axes: Axes, part: pd.DataFrame, rank: int) -> None:
     if rank >= len(sweep_axes.COLOURS):
-        axes.plot(part["x"], part["mean"], color=OTHERS, lw=1.2)
+        axes.plot(part["x"], part["mean"], color=sweep_axes.OTHERS, lw=1.2)
         return
     colour = sweep_axes.COLOURS[rank]
     axes.fill_between(part["x"], part["low"], part["high"], color=colour, alpha=0.13, lw=0)
@@ -125,18 +141,9 @@ def _legend(
         )
     ]
     if len(series) > len(sweep_axes.COLOURS):
-        handles.append(Line2D([], [], color=OTHERS, lw=1.2, label="the others"))
+        handles.append(Line2D([], [], color=sweep_axes.OTHERS, lw=1.2, label="the others"))
     if has_bands:
         handles.append(
             Line2D([], [], color=style.GUIDE, lw=8, alpha=0.25, label="± 1 standard deviation")
         )
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    legend = figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=max(1, min(len(handles), 110 // (longest + 8))),
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    style.legend(figure, handles)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -18,9 +17,7 @@ from numpy.typing import NDArray
 
 from dlrun.figures import measures, style, sweep_axes
 
-COLOURS = "cividis"  # looks alike with any colour vision
 ABSENT = "#EEEEEE"
-BEST = "#D55E00"
 
 
 def lr_batch_size(
@@ -48,10 +45,7 @@ def lr_batch_size(
     grid = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
     for axes in grid.flat[len(series) :]:
         axes.remove()
-    values = [value for value in cells["mean"] if math.isfinite(value)]
-    worst, best = sweep_axes.better_part(values, higher_is_better)
-    norm = Normalize(worst, best if best > worst else worst + 1e-9)
-    colours = COLOURS if higher_is_better else f"{COLOURS}_r"  # the better the brighter
+    values, colours, norm = sweep_axes.colour_scale(list(cells["mean"]), higher_is_better)
     image, any_rule = None, False
     for number, (axes, name) in enumerate(zip(grid.flat, series, strict=False)):
         part = cells[cells["series"] == name]
@@ -76,7 +70,8 @@ def lr_batch_size(
         axes.set_yticks(range(len(rates)), [measures.number_text(rate) for rate in rates])
         axes.tick_params(length=0, labelbottom=bottom, labelleft=left)
     assert image is not None, "no series"
-    _add_colour_bar(figure, image, list(grid.flat[: len(series)]), metric, values)
+    panels = list(grid.flat[: len(series)])
+    sweep_axes.add_colour_bar(figure, image, panels, metric, values)
     _legend(figure, any_rule, bool((cells["num_diverged"] > 0).any()))
     return figure
 
@@ -140,7 +135,7 @@ def _frame_best(
     best = known.sort_values("rank").iloc[0]
     row, column = rates.index(best["lr"]), sizes.index(best["batch_size"])
     corner = (column - 0.47, row - 0.45)
-    axes.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=BEST, lw=2.4, zorder=3))
+    axes.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=sweep_axes.BEST, lw=2.4, zorder=3))
     numbered = [size for size in sizes if math.isfinite(size)]
     if column >= len(numbered) or len(numbered) < 2 or len(rates) < 2 or rates[-1] <= 0:
         return False
@@ -171,23 +166,11 @@ def _along(at: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.f
     return between
 
 
-def _add_colour_bar(
-    figure: Figure, image: AxesImage, panels: list[Axes], metric: str, values: Sequence[float]
-) -> None:
-    low, high = image.get_clim()
-    below, above = min(values) < low, max(values) > high
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
-        (below, above), "neither"
-    )
-    bar = figure.colorbar(image, ax=panels, extend=extend, aspect=30, pad=0.02)
-    sweep_axes.format_metric_axis(bar.ax.yaxis, metric)
-    bar.ax.tick_params(labelsize=style.TICK_SIZE)
-    bar.outline.set_visible(False)
-    bar.set_label(f"mean {measures.metric_label(metric)}", fontsize=style.LABEL_SIZE)
-
-
 def _legend(figure: Figure, any_rule: bool, any_diverged: bool) -> None:
-    handles = [Line2D([], [], ls="", marker="s", ms=10, mfc="none", mec=BEST, mew=2, label="best")]
+    colour = sweep_axes.BEST
+    handles = [
+        Line2D([], [], ls="", marker="s", ms=10, mfc="none", mec=colour, mew=2, label="best")
+    ]
     if any_rule:
         rule = Line2D([], [], color="white", lw=1.8, ls=(0, (4, 2)))
         rule.set_label("constant lr / batch size")
@@ -195,10 +178,4 @@ def _legend(figure: Figure, any_rule: bool, any_diverged: bool) -> None:
         handles.append(rule)
     if any_diverged:
         handles.append(Line2D([], [], ls="", marker="x", color="#B22222", label="diverged"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )
+    style.legend(figure, handles)

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -22,7 +20,6 @@ from dlrun.figures import measures, style, sweep_axes
 MAX_AXES = 8
 MAX_NAMED_VALUES = 12  # numbers: of more, three along their axis are named
 MAX_LABELS = 20
-BEST = "#D55E00"
 SHARED = "#9CC9E8"
 
 
@@ -55,16 +52,11 @@ def importance(table: pd.DataFrame, metric: str) -> Figure:
     axes.tick_params(axis="y", length=0)
     if not (totals - shares > 0.005).any():
         return figure
-    figure.legend(
-        handles=[
-            Patch(color=style.TRAIN, label="by itself"),
-            Patch(color=SHARED, label="together with the others"),
-        ],
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )
+    handles = [
+        Patch(color=style.TRAIN, label="by itself"),
+        Patch(color=SHARED, label="together with the others"),
+    ]
+    style.legend(figure, handles)
     return figure
 
 
@@ -84,10 +76,7 @@ def parallel_coordinates(
     A value that is missing stands at `none`.
     """
     keys = list(names)[:MAX_AXES]
-    finite = [value for value in settings["mean"] if math.isfinite(value)]
-    assert finite, "no setting has a value"
-    worst, best = sweep_axes.better_part(finite, higher_is_better)
-    norm = Normalize(worst, best if best > worst else worst + 1e-9)
+    finite, colours, norm = sweep_axes.colour_scale(list(settings["mean"]), higher_is_better)
     figure = style.new_figure(2.0 + 1.55 * len(keys), 4.4)
     axes = figure.subplots()
     order = np.argsort(np.argsort(_goodness(settings["mean"], higher_is_better)))
@@ -98,7 +87,6 @@ def parallel_coordinates(
         ],
         axis=1,
     )  # (settings, axes)
-    colours = colormaps["cividis" if higher_is_better else "cividis_r"]  # the better the brighter
     steps = np.linspace(0, 1, 25)
     ease = steps * steps * (3 - 2 * steps)  # an S from axis to axis: crossings can be followed
     for row in np.argsort(order):  # the best last, on top
@@ -115,15 +103,18 @@ def parallel_coordinates(
         axes.plot(
             xs,
             ys,
-            color=BEST if is_best else "#999999" if diverged else colours(norm(mean)),
+            color=sweep_axes.BEST if is_best else "#999999" if diverged else colours(norm(mean)),
             lw=3.2 if is_best else 1.3,
             ls=":" if diverged else "-",
             alpha=1.0 if is_best else 0.75,
             zorder=4 if is_best else 2,
         )
     _frame(axes, [names[key] for key in keys], metric)
-    diverged = bool((settings["num_diverged"] > 0).any())
-    _legend(figure, axes, ScalarMappable(norm, colours), metric, finite, diverged)
+    sweep_axes.add_colour_bar(figure, ScalarMappable(norm, colours), axes, metric, finite)
+    handles = [Line2D([], [], color=sweep_axes.BEST, lw=3.2, label="the best setting")]
+    if (settings["num_diverged"] > 0).any():
+        handles.append(Line2D([], [], color="#999999", ls=":", label="some or all runs diverged"))
+    style.legend(figure, handles)
     return figure
 
 
@@ -240,33 +231,3 @@ def _frame(axes: Axes, names: Sequence[str], metric: str) -> None:
     axes.set_xticks(range(len(labels)), wrapped, parse_math=False, fontsize=style.LABEL_SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-def _legend(
-    figure: Figure,
-    axes: Axes,
-    mappable: ScalarMappable,
-    metric: str,
-    values: Sequence[float],
-    any_diverged: bool,
-) -> None:
-    lowest, highest = mappable.get_clim()
-    low, high = min(values) < (lowest or 0.0), max(values) > (highest or 0.0)
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
-        (low, high), "neither"
-    )
-    bar = figure.colorbar(mappable, ax=axes, extend=extend, aspect=30, pad=0.03)
-    sweep_axes.format_metric_axis(bar.ax.yaxis, metric)
-    bar.ax.tick_params(labelsize=style.TICK_SIZE)
-    bar.outline.set_visible(False)
-    bar.set_label(f"mean {measures.metric_label(metric)}", fontsize=style.LABEL_SIZE)
-    handles = [Line2D([], [], color=BEST, lw=3.2, label="the best setting")]
-    if any_diverged:
-        handles.append(Line2D([], [], color="#999999", ls=":", label="some or all runs diverged"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )

@@ -117,10 +117,4 @@ def _legend(figure: Figure, has_test: bool, has_intervals: bool) -> None:
     if has_test:
         colour, marker, _ = SPLITS["test_"]
         handles.append(Line2D([], [], color=colour, marker=marker, mfc="white", label="test"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )
+    style.legend(figure, handles)

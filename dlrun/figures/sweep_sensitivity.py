@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 
 from dlrun.figures import measures, style, sweep_axes
 
-OTHERS = "#CCCCCC"
-DIVERGED = "x"
 # With more values than this, of one run each, points are drawn without a line: a random search.
 MAX_ON_A_LINE = 12
-MAX_RATIO = 30.0  # of the worst value on a log axis to the worst of the better ones
 
 
 def sensitivity(
@@ -45,7 +42,8 @@ def sensitivity(
     panels = list(series) if own_panels else list(dict.fromkeys(points["panel"]))
     figure, grid = _grid(len(panels))
     num_columns = len(grid[0])
-    y_limits, y_log = _y_axis(points, seeds, metric, higher_is_better)
+    drawn_values = np.concatenate([points["mean"], seeds["value"]]).astype(np.float64)
+    y_limits, y_log = sweep_axes.value_window(drawn_values, metric, higher_is_better)
     y_label = measures.metric_label(metric) + (", log scale" if y_log else "")
     x_label = x_name + (" (log scale)" if log else "")
     for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
@@ -56,7 +54,7 @@ def sensitivity(
             title, column, drawn = panel, "series", [panel]
             for _, line in points.groupby("series"):
                 line = line.sort_values("x")
-                axes.plot(line["x"], line["mean"], color=OTHERS, lw=1.0, zorder=1)
+                axes.plot(line["x"], line["mean"], color=sweep_axes.OTHERS, lw=1.0, zorder=1)
         else:
             title, column, drawn = f"{panel_name} {panel}", "panel", list(series)
         part = points[points[column] == panel].sort_values("x")
@@ -82,26 +80,6 @@ def _grid(num_panels: int) -> tuple[Figure, NDArray[Any]]:
     return figure, grid
 
 
-def _y_axis(
-    points: pd.DataFrame, seeds: pd.DataFrame, metric: str, higher_is_better: bool
-) -> tuple[tuple[float, float], bool]:
-    """Ends of the axis, around means and single runs, and whether it is logarithmic."""
-    values = np.concatenate([points["mean"], seeds["value"]]).astype(np.float64)
-    values = values[np.isfinite(values)]
-    assert len(values), "no finite value"
-    log = not higher_is_better and sweep_axes.spread_decades(values)
-    low, high = float(values.min()), float(values.max())
-    if log:
-        # What explodes leaves the panel, or all that is any good would lie at its bottom.
-        high = min(high, MAX_RATIO * sweep_axes.better_part(values.tolist(), False)[1])
-        return sweep_axes.log_limits(low, high), True
-    if metric.startswith("r2/"):
-        low = max(low, min(-1.0, high - 1.0))  # worse than that is all the same: no use at all
-    room = 0.08 * (high - low) if high > low else 0.05 * max(abs(high), 1e-6)
-    top = measures.bounds(metric)[1] + 0.3 * room
-    return (low - room, min(high + room, top)), False
-
-
 def _draw_panel(
     axes: Axes,
     points: pd.DataFrame,
@@ -115,7 +93,8 @@ def _draw_panel(
         part = points[points["series"] == name]
         _draw_curve(axes, part, seeds[seeds["series"] == name], number)
         if (part["num_diverged"] > 0).any():
-            _mark_diverged(axes, part, number, num_crosses, higher_is_better)
+            at, colour = part.loc[part["num_diverged"] > 0, "x"], sweep_axes.COLOURS[number]
+            sweep_axes.mark_diverged(axes, at, colour, num_crosses, higher_is_better)
             num_crosses += 1
 
 
@@ -144,28 +123,10 @@ def _draw_curve(axes: Axes, part: pd.DataFrame, dots: pd.DataFrame, number: int)
     axes.plot([best["x"]], [best["mean"]], "o", ms=11, mfc="none", mec=colour, mew=1.4)
 
 
-def _mark_diverged(
-    axes: Axes, part: pd.DataFrame, number: int, line: int, higher_is_better: bool
-) -> None:
-    """A cross for each value of x at which a run diverged, so many lines from the worse edge."""
-    at = part.loc[part["num_diverged"] > 0, "x"]
-    height = 0.035 + 0.05 * line
-    axes.plot(
-        at,
-        np.full(len(at), height if higher_is_better else 1 - height),
-        DIVERGED,
-        transform=axes.get_xaxis_transform(),
-        color=sweep_axes.COLOURS[number],
-        ms=7,
-        mew=2.0,
-        zorder=4,
-    )
-
-
 def _legend(figure: Figure, points: pd.DataFrame, series: Sequence[str], own_panels: bool) -> None:
     handles = []
     if own_panels:
-        handles.append(Line2D([], [], color=OTHERS, lw=1.0, label="the others"))
+        handles.append(Line2D([], [], color=sweep_axes.OTHERS, lw=1.0, label="the others"))
     elif len(series) > 1:
         handles = [
             Line2D(
@@ -183,16 +144,5 @@ def _legend(figure: Figure, points: pd.DataFrame, series: Sequence[str], own_pan
         Line2D([], [], ls="", marker="o", ms=9, mfc="none", color=style.GUIDE, label="best")
     )
     if (points["num_diverged"] > 0).any():
-        handles.append(
-            Line2D([], [], ls="", marker=DIVERGED, mew=2.0, color=style.GUIDE, label="diverged")
-        )
-    words = sum(len(str(handle.get_label())) + 7 for handle in handles)
-    legend = figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles) if words < 13 * figure.get_figwidth() else -(-len(handles) // 2),
-        frameon=False,
-        fontsize=style.TICK_SIZE,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+        handles.append(sweep_axes.diverged_handle())
+    style.legend(figure, handles)

@@ -76,6 +76,8 @@ def build(
         if _fused_is_open(factory, accepted) and _has_fused_kernel(factory.func, device):
             options["fused"] = True
         return factory(groups, **options)
+    except UserError:
+        raise
     except (ValueError, RuntimeError) as error:
         raise _refusal(error, factory, weight_decay) from error
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlrun.figures import measures
-from dlrun.report.words import short_names
+from dlrun.report.words import listed, short_names
 from dlrun.report.words import value as value_text
 
 if TYPE_CHECKING:
@@ -74,6 +74,32 @@ def best_curves(sweep: Sweep, best: pandas.DataFrame, averages: pandas.DataFrame
     return " ".join(text)
 
 
+def evaluations(sweep: Sweep, best: pandas.DataFrame, averages: pandas.DataFrame) -> str:
+    """After how many evaluations each curve is as good as the worst of them ends."""
+    name = measures.metric_name(sweep.metric)
+    text = [
+        "The same curves over how often the loss of a batch was computed, which is what a step "
+        "costs: one for gradient descent, many for a search without gradients. (With its gradient "
+        "a loss takes about three times as long.)"
+    ]
+    of_metric = averages[(averages["metric"] == sweep.metric) & averages["mean"].notna()]
+    curves = {
+        series: own
+        for series in list(best["series"])[:MAX_TOLD]
+        if len(own := of_metric[of_metric["series"] == series].sort_values("x"))
+    }
+    if len(curves) < 2:
+        return text[0]
+    sign = 1.0 if sweep.higher_is_better else -1.0
+    level = sign * min(float((sign * own["mean"]).max()) for own in curves.values())
+    told = []
+    for series, own in curves.items():
+        reached = own[sign * own["mean"] >= sign * level]
+        told.append(f"{series} after {reached['x'].iloc[0]:,.0f}")
+    text.append(f"To a {name} of {_value(sweep, level)} get: {listed(told)}.")
+    return " ".join(text)
+
+
 def sensitivity(sweep: Sweep, points: pandas.DataFrame, x_name: str, panel_name: str | None) -> str:
     """Where each curve is best, how far it stays close to that, and where runs diverged."""
     x_name = x_name.partition(" (")[0]
@@ -103,10 +129,10 @@ def sensitivity(sweep: Sweep, points: pandas.DataFrame, x_name: str, panel_name:
     diverged = points[points["num_diverged"] > 0]
     if len(diverged):
         places = [
-            f"{series} at {_listed(measures.number_text(x) for x in sorted(set(part['x'])))}"
+            f"{series} at {listed(measures.number_text(x) for x in sorted(set(part['x'])))}"
             for series, part in diverged.groupby("series", sort=False)
         ]
-        text.append(f"Crosses: runs that diverged ({_listed(places, 6)}).")
+        text.append(f"Crosses: runs that diverged ({listed(places, 6)}).")
     return " ".join(text)
 
 
@@ -162,7 +188,7 @@ def _fastest(judged: pandas.DataFrame) -> str:
     epochs = float(reached["speed"].min())
     first = [str(name) for name in reached.loc[reached["speed"] == epochs, "optimizer"]]
     return (
-        f"{_listed(first, 3)} {'gets' if len(first) == 1 else 'get'} there first, "
+        f"{listed(first, 3)} {'gets' if len(first) == 1 else 'get'} there first, "
         f"after {epochs:.3g} {'epoch' if epochs == 1 else 'epochs'}"
     )
 
@@ -222,7 +248,7 @@ def parallel_coordinates(
         "is the best."
     )
     if common and len(best) > 1:
-        text += f" All of the best {len(best)} have {_listed(common)}."
+        text += f" All of the best {len(best)} have {listed(common)}."
     elif len(best) > 1:
         text += f" The best {len(best)} are found all over the values tried."
     diverged = int((ranked["mean"].isna() & (ranked["num_diverged"] > 0)).sum())
@@ -300,18 +326,6 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _listed(words: Iterable[str], most: int = 12) -> str:
-    """Words with commas and a last `and`; of more than `most` the rest only counted.
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"]), _listed("abcd", most=2)
-    ('a', 'a, b and c', 'a, b and 2 more')
-    """
-    told = list(words)
-    if len(told) > most:
-        told = [*told[:most], f"{len(told) - most} more"]
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def count(number: int, noun: str, none: str = "0") -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlrun.figures import measures
 from dlrun.report import captions, series
+from dlrun.report.batch_rule import lr_over_batch_size
+from dlrun.report.picture import Animation, Picture
+from dlrun.report.settings import evaluations_tell
+from dlrun.report.side_by_side import side_by_side
+from dlrun.report.surface import paths_and_race
 from dlrun.report.words import short_names
 from dlrun.report.words import value as value_text
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
 
     from dlrun.report.read import Sweep
 
@@ -25,19 +28,9 @@ MAX_CELLS = 20  # along one side of a heat map
 MAX_SENSITIVITIES = 3
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure with its file's name (without `.png`), its heading and what one sees in it."""
-
-    name: str
-    title: str
-    figure: Figure
-    caption: str
-
-
 def draw_figures(
     sweep: Sweep, ranked: pandas.DataFrame, judged: pandas.DataFrame, mattered: pandas.DataFrame
-) -> Iterator[Picture]:
+) -> Iterator[Picture | Animation]:
     """The pictures of a sweep, one after another, so that each can be saved and let go.
 
     ranked, judged, mattered: what `settings`, `performance_speed_tuneability` and `importance`
@@ -47,6 +40,7 @@ def draw_figures(
         return
     yield from _ranking(sweep, ranked)
     yield from _best_curves(sweep, ranked)
+    yield from paths_and_race(sweep, ranked)
     lr, batch = series.lr_key(sweep.swept, ranked), series.batch_key(sweep.swept, ranked)
     if lr is not None:
         yield from _sensitivity(sweep, ranked, lr, batch)
@@ -55,12 +49,14 @@ def draw_figures(
             yield from _sensitivity(sweep, ranked, key, None)
     if lr is not None and batch is not None:
         yield from _heat_map(sweep, ranked, lr, batch)
+        yield from lr_over_batch_size(sweep, ranked, lr, batch)
     if len(judged) > 1 and judged["performance"].notna().any():
         yield from _optimizers(sweep, judged)
     if len(mattered) > 1 and mattered["share"].notna().any():
         yield from _importance(sweep, mattered)
     if len(sweep.swept) > 1 and len(ranked) > 3:
         yield from _parallel_coordinates(sweep, ranked)
+    yield from side_by_side(sweep, ranked)
 
 
 def _ranking(sweep: Sweep, ranked: pandas.DataFrame) -> Iterator[Picture]:
@@ -82,22 +78,24 @@ def _best_curves(sweep: Sweep, ranked: pandas.DataFrame) -> Iterator[Picture]:
     if sweep.metric != "loss/train":
         metrics["loss/train"] = False
     averages = series.averaged_curves(sweep, best, list(metrics))
-    drawable = [name for name in metrics if _has_course(averages, name)]
-    if not drawable:
+    metrics = {name: higher for name, higher in metrics.items() if _has_course(averages, name)}
+    if not metrics:
         return
-    averages = averages[averages["metric"].isin(drawable)]
+    averages = averages[averages["metric"].isin(list(metrics))]
     names = list(best["series"])
-    figure = best_curves(
-        averages,
-        names,
-        {
-            name: f"{measures.one_line(str(label), 60)} (n = {n})"
-            for name, label, n in zip(names, best["label"], best["n"], strict=True)
-        },
-        {name: metrics[name] for name in drawable},
-    )
+    labels = {
+        name: f"{measures.one_line(str(label), 60)} (n = {n})"
+        for name, label, n in zip(names, best["label"], best["n"], strict=True)
+    }
+    timed = averages[averages["against"] != "evaluations"]
+    figure = best_curves(timed, names, labels, metrics)
     title = "Learning curves of the best settings"
-    yield Picture("best_curves", title, figure, captions.best_curves(sweep, best, averages))
+    yield Picture("best_curves", title, figure, captions.best_curves(sweep, best, timed))
+    computed = averages[averages["against"] == "evaluations"]
+    if evaluations_tell(sweep) and len(computed):
+        figure = best_curves(computed, names, labels, metrics)
+        text = captions.evaluations(sweep, best, computed)
+        yield Picture("loss_over_evaluations", "What an evaluation buys", figure, text)
 
 
 def _has_course(averages: pandas.DataFrame, metric: str) -> bool:

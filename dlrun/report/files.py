@@ -69,10 +69,10 @@ def run_directories(folder: Path) -> list[Path]:
 def _load_plan(path: Path, damaged: list[str]) -> Mapping[str, Any] | None:
     import yaml
 
-    # libyaml, where PyYAML was built with it, is ten times faster.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from dlrun.yaml_files import load_yaml
+
     try:
-        plan = yaml.load(path.read_bytes(), loader)
+        plan = load_yaml(path.read_bytes())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         damaged.append(f"sweep.yaml: {_one_line(error)}")
         return None

@@ -15,8 +15,10 @@ import dlrun
 from dlrun.errors import printable
 from dlrun.figures import measures
 from dlrun.report import captions
+from dlrun.report.baselines import baselines
 from dlrun.report.tables import (
     STATUSES,
+    baseline_table,
     incomplete_table,
     optimizer_table,
     ranking_table,
@@ -36,13 +38,14 @@ MAX_WARNINGS = 30
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as the page shows it: the bytes of its PNG, its width in CSS pixels."""
+    """A picture as the page shows it: its bytes, its width in CSS pixels, `png` or `gif`."""
 
     name: str
     title: str
     caption: str
-    png: bytes
+    content: bytes
     width: int
+    kind: str = "png"
 
 
 def render(
@@ -73,6 +76,7 @@ def render(
         warnings=_warnings(sweep),
         facts=_facts(sweep, ranked),
         ranking=ranking_table(sweep, ranked) if ranked["n"].gt(0).any() else None,
+        baselines=_baselines(sweep),
         pictures=[_embedded(picture, sweep, judged) for picture in pictures],
         missing=missing,
         incomplete=incomplete_table(sweep, incomplete) if len(incomplete) else None,
@@ -88,12 +92,20 @@ def _finalize(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
+def _baselines(sweep: Sweep) -> dict[str, Any] | None:
+    found = baselines(sweep)
+    if found is None:
+        return None
+    return {"sentence": found.sentence, "table": baseline_table(found)}
+
+
 def _embedded(picture: Shown, sweep: Sweep, judged: pandas.DataFrame) -> dict[str, Any]:
     return {
         "name": picture.name,
         "title": picture.title,
         "caption": picture.caption,
-        "png": base64.b64encode(picture.png).decode("ascii"),
+        "kind": picture.kind,
+        "content": base64.b64encode(picture.content).decode("ascii"),
         "width": picture.width,
         "table": optimizer_table(sweep, judged) if picture.name == "optimizers" else None,
     }

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dlrun.report.files import Job, Source, hyper_parameter, override_values, text
-
-GROUPS = ("model", "optimizer", "dataset", "regularization", "scheduler")
+from dlrun.report.words import GROUPS
 
 Columns = dict[str, list[Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from dlrun.report.hyper_parameters import Columns, hyper_parameters
 if TYPE_CHECKING:
     import pandas
 
+BASELINE = "baseline_"  # before the name of a simpler model, in the name of a column
 HIGHER_IS_BETTER = ("accuracy", "r2")  # of all else, losses and errors, less is better
-COUNTS = ("seed", "epochs_done", "best_epoch", "steps", "parameters")
+COUNTS = ("seed", "epochs_done", "best_epoch", "steps", "evaluations", "parameters")
 FIXED = ("job", "folder", "status", "stopped_by", "error", *COUNTS, "seconds")
 
 
@@ -32,14 +33,16 @@ class Sweep:
     runs: one row a run, in the order of `job`, the index 0, 1, …:
       job (int, unique), folder (as seen from the sweep's), status (completed, diverged, failed,
       interrupted, running, pruned, pending; damaged: its summary cannot be read), stopped_by,
-      error, seed, epochs_done, best_epoch, steps, parameters, seconds (of training): NaN or None
-      where unknown;
+      error, seed, epochs_done, best_epoch, steps, evaluations (how often the loss of a batch was
+      computed), parameters, seconds (of training): NaN or None where unknown;
       then hyper-parameters: all of `swept`, then those of the summaries (`lr`, `batch_size`,
       `optimizer`, `epochs`: the number asked for, …), which are filled from swept keys
       (`optimizer.lr`) for runs without a summary; numbers are float64 or int64, all else objects;
-      then metrics at the best epoch (`loss/val`, `accuracy/test`, `time/total`, …), float64.
+      then metrics at the best epoch (`loss/val`, `accuracy/test`, `time/total`, …), float64;
+      then those of simpler models on the same splits (`baseline_linear:mse/test`), float64.
     curves: by job, lines of metrics.jsonl: epoch, step, `loss/train`, …, `time/total`, float64,
       what is not finite NaN; only of runs that have any. Epoch 0 is before training.
+    run_dirs: by job where it lies.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Sweep:
     runs: pandas.DataFrame
     curves: dict[int, pandas.DataFrame]
     damaged: list[str]
+    run_dirs: dict[int, Path] = field(default_factory=dict)
 
 
 def read_sweep(folders: Sequence[Path]) -> Sweep:
@@ -69,7 +73,7 @@ def read_sweep(folders: Sequence[Path]) -> Sweep:
     swept, hparams = hyper_parameters(sources, jobs, summaries, FIXED)
     metrics = _metrics(summaries, taken={*FIXED, *swept, *hparams})
     metric, higher_is_better = _metric(sources, metrics, damaged)
-    columns = {**_fixed(jobs, summaries), **swept, **hparams, **metrics}
+    columns = {**_fixed(jobs, summaries), **swept, **hparams, **metrics, **_baselines(summaries)}
     return Sweep(
         name=" + ".join(dict.fromkeys(source.name for source in sources)),
         folder=sources[0].folder,
@@ -79,6 +83,7 @@ def read_sweep(folders: Sequence[Path]) -> Sweep:
         runs=pandas.DataFrame({name: _series(name, column) for name, column in columns.items()}),
         curves=_curves(jobs, summaries, damaged),
         damaged=damaged,
+        run_dirs={job.number: job.path for job in jobs if job.path is not None},
     )
 
 
@@ -156,6 +161,24 @@ def _metrics(summaries: Sequence[Mapping[str, Any]], taken: set[str]) -> Columns
     ]
     ordered = sorted(names, key=lambda name: (name.startswith("time/"), name))
     return {name: [row.get(name, math.nan) for row in rows] for name in ordered}
+
+
+def _baselines(summaries: Sequence[Mapping[str, Any]]) -> Columns:
+    """A column for each figure of each baseline, `baseline_NAME:METRIC`, in the runs' order."""
+    rows = []
+    for summary in summaries:
+        found = summary.get("baselines")
+        named = found.items() if isinstance(found, dict) else ()
+        rows.append(
+            {
+                f"{BASELINE}{text(name)}:{text(metric)}": number(value)
+                for name, figures in named
+                if isinstance(figures, dict)
+                for metric, value in figures.items()
+            }
+        )
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name, math.nan) for row in rows] for name in names}
 
 
 def _metric(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlrun.errors import printable
-from dlrun.report.settings import learnt_nothing, on_test, settings
+from dlrun.report.baselines import Baselines, baselines, lead_rows
+from dlrun.report.settings import evaluations_tell, learnt_nothing, on_test, settings
 from dlrun.report.winner import winner
 from dlrun.report.words import counted, figure, number_ranges, plus_minus, short_names, value
 from dlrun.run_files import replace_text
@@ -79,6 +80,11 @@ def print_report(sweep: Sweep, console: Console) -> None:
     console.print()
     best = winner(sweep)
     console.print(_literal(best.sentence, "bold green" if best.larger_than_noise else "bold"))
+    if beside := baselines(sweep):
+        console.print()
+        console.print(_baselines(beside))
+        console.print()
+        console.print(_literal(beside.sentence))
 
 
 def _headline(sweep: Sweep) -> str:
@@ -123,7 +129,8 @@ def _ranking_by(keys: Sequence[str], times: bool, sweep: Sweep, ranking: pandas.
         justify: JustifyMethod = "left" if ranking[key].dtype == object else "right"
         table.add_column(_literal(names[key]), justify=justify, overflow="fold")
     tests, seconds = [on_test(sweep.metric)] * has_test, ["seconds"] * times
-    for name in (sweep.metric, *tests, "n", *seconds):
+    evaluations = ["evaluations"] * (times and evaluations_tell(sweep))
+    for name in (sweep.metric, *tests, "n", *seconds, *evaluations):
         table.add_column(_literal(name), justify="right", no_wrap=True)
     if any(others):
         table.add_column("other runs")
@@ -132,9 +139,24 @@ def _ranking_by(keys: Sequence[str], times: bool, sweep: Sweep, ranking: pandas.
         cells.append(plus_minus(row["mean"], row["low"], row["high"]))
         if has_test:
             cells.append(plus_minus(row["test_mean"], row["test_low"], row["test_high"]))
-        cells += [str(row["n"]), *([_seconds(row["seconds"])] * times), *([other] * any(others))]
+        cells += [str(row["n"]), *([_seconds(row["seconds"])] * times)]
+        cells += [_seconds(row["evaluations"])] * len(evaluations) + [other] * any(others)
         style = "bold" if rank == 0 and row["n"] else ""
         table.add_row(str(rank + 1), *(_literal(cell) for cell in cells), style=style)
+    return table
+
+
+def _baselines(beside: Baselines) -> Table:
+    """A row a model, the winner on top: validation, test, and how far the winner leads."""
+    table = _table()
+    table.title = _literal(f"Baselines on the same splits, compared by {beside.on}")
+    table.title_justify = "left"
+    table.add_column("", overflow="fold")
+    for name in (beside.val, beside.test, "winner better by", "p", "n"):
+        table.add_column(_literal(name), justify="right", no_wrap=True)
+    for row in lead_rows(beside):
+        cells = (_literal(cell) for cell in row)
+        table.add_row(*cells, style="bold" if row[3] == "" else "")
     return table
 
 

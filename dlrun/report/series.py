@@ -142,13 +142,14 @@ def finished(sweep: Sweep) -> pandas.DataFrame:
 def averaged_curves(
     sweep: Sweep, best: pandas.DataFrame, metrics: Sequence[str]
 ) -> pandas.DataFrame:
-    """Curves of settings, averaged over their finished seeds, against epochs and seconds.
+    """Curves of settings, averaged over their finished seeds, against what they have cost.
 
     best: settings with columns series and jobs.
 
-    Rows: series, metric, against (epoch, seconds), x, mean, low, high (ends of `band`), n. Against
-    seconds an epoch stands at its mean time. Once fewer than half of the seeds still train, the
-    curve ends.
+    Rows: series, metric, against (epoch, seconds, evaluations), x, mean, low, high (ends of
+    `band`), n. Against seconds and evaluations an epoch stands at its mean of them; before the
+    first evaluation there is no point. Once fewer than half of the seeds still train, the curve
+    ends.
     """
     import pandas
 
@@ -162,16 +163,19 @@ def averaged_curves(
             timed = average[average["seconds"].notna()]
             if timed["seconds"].gt(0).any():
                 frames.append(timed.assign(against="seconds", x=timed["seconds"]))
+            computed = average[average["evaluations"] > 0]
+            frames.append(computed.assign(against="evaluations", x=computed["evaluations"]))
     columns = ["series", "metric", "against", "x", "mean", "low", "high", "n"]
     known = [frame[columns] for frame in frames if len(frame)]
     return pandas.concat(known, ignore_index=True) if known else pandas.DataFrame(columns=columns)
 
 
 def _average(runs: Sequence[pandas.DataFrame], metric: str) -> pandas.DataFrame:
-    """By epoch the mean of the metric, the ends of its band, and the mean time."""
+    """By epoch the mean of the metric, the ends of its band, and the mean costs."""
     import pandas
 
-    names = ["epoch", metric, "time/total"]
+    costs = {"seconds": "time/total", "evaluations": "evaluations"}
+    names = ["epoch", metric, *costs.values()]
     lines = [run.reindex(columns=names).dropna(subset=["epoch", metric]) for run in runs]
     lines = [line.drop_duplicates("epoch", keep="last") for line in lines if len(line)]
     rows = []
@@ -179,7 +183,7 @@ def _average(runs: Sequence[pandas.DataFrame], metric: str) -> pandas.DataFrame:
         for epoch, line in pandas.concat(lines).groupby("epoch"):
             values = line[metric].tolist()
             if 2 * len(values) >= len(lines):
-                seconds = mean(line["time/total"].dropna())
-                rows.append((epoch, seconds, mean(values), *band(values), len(values)))
-    columns = ["epoch", "seconds", "mean", "low", "high", "n"]
+                spent = [mean(line[name].dropna()) for name in costs.values()]
+                rows.append((epoch, *spent, mean(values), *band(values), len(values)))
+    columns = ["epoch", *costs, "mean", "low", "high", "n"]
     return pandas.DataFrame(rows, columns=columns, dtype="float64")

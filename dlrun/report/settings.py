@@ -28,7 +28,8 @@ UNFINISHED = ("running", "interrupted", "pending")
 STATISTICS = [
     *("n", "mean", "std", "low", "high"),
     *("test_n", "test_mean", "test_std", "test_low", "test_high"),
-    *("seconds", "num_diverged", "num_failed", "num_pruned", "num_unfinished", "score", "jobs"),
+    *("seconds", "evaluations"),
+    *("num_diverged", "num_failed", "num_pruned", "num_unfinished", "score", "jobs"),
 ]
 
 
@@ -42,7 +43,8 @@ def settings(sweep: Sweep) -> pandas.DataFrame:
         epoch; std is that of a sample (divided by n - 1); low and high are the 95 % t interval;
         NaN where n is too small. Runs of one setting and one seed are one sample, their mean
       test_n, test_mean, test_std, test_low, test_high: the same of the test split
-      seconds: mean training time of the finished runs
+      seconds: mean training time of the finished runs; evaluations: how often they computed the
+        loss of a batch, on average
       num_diverged, num_failed, num_pruned, num_unfinished (running, interrupted, pending): runs;
         runs without a readable summary, or completed without the metric, are failed
       score: what the order goes by, in the unit of the metric: the mean over all runs that came
@@ -139,6 +141,16 @@ def column(sweep: Sweep, name: str) -> NDArray[np.float64]:
     return sweep.runs[name].to_numpy(dtype=np.float64)
 
 
+def evaluations_tell(sweep: Sweep) -> bool:
+    """Whether in some completed run the loss was computed more often than steps were taken.
+
+    In a run that diverged it was so once, for the step that was not taken.
+    """
+    completed = (sweep.runs["status"] == "completed").to_numpy()
+    evaluations, steps = column(sweep, "evaluations"), column(sweep, "steps")
+    return bool((completed & (evaluations > steps)).any())
+
+
 def mean(values: Iterable[float]) -> float:
     """The mean of the values, NaN of none."""
     values = list(values)
@@ -195,11 +207,9 @@ def _statistics(sweep: Sweep, rows: list[int], floor: float) -> dict[str, Any]:
         reached = [worse(mean(seeds.values()), value) for value in reached]
     scored = [*seeds.values(), *[floor] * num_diverged, *reached]
     return {
-        **_summary(list(seeds.values()), ""),
-        **_summary(list(seed_values(sweep, done, on_test(sweep.metric)).values()), "test_"),
-        "seconds": mean(
-            value for value in column(sweep, "seconds")[done].tolist() if value == value
-        ),
+        **over_seeds(list(seeds.values()), ""),
+        **over_seeds(list(seed_values(sweep, done, on_test(sweep.metric)).values()), "test_"),
+        **{name: _known_mean(column(sweep, name)[done]) for name in ("seconds", "evaluations")},
         "num_diverged": num_diverged,
         "num_failed": len(rows) - len(done) - num_diverged - num_pruned - num_unfinished,
         "num_pruned": num_pruned,
@@ -209,7 +219,12 @@ def _statistics(sweep: Sweep, rows: list[int], floor: float) -> dict[str, Any]:
     }
 
 
-def _summary(values: Sequence[float], prefix: str) -> dict[str, float]:
+def _known_mean(values: NDArray[np.float64]) -> float:
+    return mean(value for value in values.tolist() if value == value)
+
+
+def over_seeds(values: Sequence[float], prefix: str) -> dict[str, float]:
+    """n, mean, std, low and high of a value for each seed, as `settings` has them."""
     std = deviation(values)
     low, high = t_interval(mean(values), std / math.sqrt(max(1, len(values))), len(values) - 1)
     named = {"n": len(values), "mean": mean(values), "std": std, "low": low, "high": high}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlrun.figures import measures
+from dlrun.report.baselines import Baselines, lead_rows
 from dlrun.report.results import why
-from dlrun.report.settings import on_test
+from dlrun.report.settings import evaluations_tell, on_test
 from dlrun.report.words import figure, plus_minus, short_names
 from dlrun.report.words import value as value_text
 
@@ -65,6 +66,7 @@ def ranking_table(sweep: Sweep, ranked: pandas.DataFrame) -> Table:
     keys = [key for key in sweep.swept if len(sweep.swept) <= MAX_KEYS]
     names = short_names(sweep.swept)
     has_test = bool(ranked["test_mean"].notna().any())
+    costs = ["seconds", *["evaluations"] * evaluations_tell(sweep)]
     lost = [
         name
         for name in ("diverged", "failed", "pruned", "unfinished")
@@ -76,8 +78,7 @@ def ranking_table(sweep: Sweep, ranked: pandas.DataFrame) -> Table:
         Column(sweep.metric, numeric=True),
         *([Column(on_test(sweep.metric), numeric=True)] if has_test else []),
         Column("n", numeric=True),
-        Column("seconds", numeric=True),
-        *(Column(name, numeric=True) for name in lost),
+        *(Column(name, numeric=True) for name in (*costs, *lost)),
     ]
     rows = []
     for rank, setting in enumerate(ranked.head(MAX_ROWS).to_dict("records"), start=1):
@@ -88,13 +89,15 @@ def ranking_table(sweep: Sweep, ranked: pandas.DataFrame) -> Table:
             ends = (setting[f"test_{name}"] for name in ("mean", "low", "high"))
             cells.append(_interval_cell(*ends))
         cells.append(Cell(str(setting["n"]), float(setting["n"])))
-        cells.append(_number_cell(setting["seconds"]))
+        cells += [_number_cell(setting[name]) for name in costs]
         cells += [Cell(str(setting[f"num_{name}"]), setting[f"num_{name}"]) for name in lost]
         rows.append(Row(cells, best=rank == 1 and setting["n"] > 0))
     note = (
         "Mean over n seeds ± half the 95 % t interval; seconds: mean training time of a run. "
         "The test split decides nothing."
     )
+    if "evaluations" in costs:
+        note += " Evaluations: how often a run computed the loss of a batch, on average."
     if "diverged" in lost:
         note += " For the order a diverged run counts as a network that has learnt nothing."
     if "pruned" in lost:
@@ -157,6 +160,27 @@ def optimizer_table(sweep: Sweep, judged: pandas.DataFrame) -> Table:
         ]
         rows.append(Row(cells))
     return Table(columns, rows)
+
+
+def baseline_table(found: Baselines) -> Table:
+    """A row a model, the winner first, and how far the winner leads."""
+    heads = (found.val, found.test, f"winner better by ({found.on})", "p", "n")
+    columns = [Column("model", wide=True), *(Column(name, numeric=True) for name in heads)]
+    rows = []
+    for model, texts in zip(found.models, lead_rows(found), strict=True):
+        lead = model.lead
+        orders = [None, model.val.mean, model.test.mean]
+        orders += [lead.difference, lead.p, model.num_shared] if lead else [None] * 3
+        cells = [
+            Cell(text or "–", order if order is not None and math.isfinite(order) else None)
+            for text, order in zip(texts, orders, strict=True)
+        ]
+        rows.append(Row(cells, best=lead is None))
+    tests = {model.lead.test for model in found.models if model.lead and model.lead.test}
+    note = "Mean ± half the 95 % t interval over seeds; n: seeds that both have."
+    if tests:
+        note += f" p: {' or '.join(sorted(tests))}, two-sided, not corrected for several models."
+    return Table(columns, rows, note)
 
 
 def incomplete_table(sweep: Sweep, runs: pandas.DataFrame) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_DECIMALS = 6
+GROUPS = ("model", "optimizer", "dataset", "regularization", "scheduler")
 
 
 def figure(value: float) -> str:
@@ -82,6 +83,21 @@ def label(values: Mapping[str, Any], names: Mapping[str, str], digits: int | Non
     return " ".join(words) or "all runs"
 
 
+def brief_label(values: Mapping[str, Any], swept: Sequence[str]) -> str:
+    """A setting in as few words as tell it: what was chosen of a group needs no key.
+
+    >>> brief_label({"optimizer": "adam", "optimizer.lr": 0.01}, ["optimizer", "optimizer.lr"])
+    'adam lr=0.01'
+    """
+    names = short_names(swept)
+    words = [
+        value(entry) if key in GROUPS else f"{names[key]}={value(entry)}"
+        for key, entry in values.items()
+        if value(entry) != ""
+    ]
+    return " ".join(words) or "all runs"
+
+
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """By key its last part, or the key itself where two would be called the same.
 
@@ -102,6 +118,18 @@ def counted(number: int, noun: str) -> str:
     ('1 run', '1,200 runs')
     """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(words: Iterable[str], most: int = 12) -> str:
+    """Words with commas and a last `and`; of more than `most` the rest only counted.
+
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed("abcd", most=2)
+    ('a', 'a, b and c', 'a, b and 2 more')
+    """
+    told = list(words)
+    if len(told) > most:
+        told = [*told[:most], f"{len(told) - most} more"]
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def number_ranges(numbers: Iterable[int]) -> str:

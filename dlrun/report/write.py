@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from dlrun.errors import UserError, shown
 from dlrun.report.missing import missing
+from dlrun.report.picture import Picture
 from dlrun.report.read import Sweep, read_sweep
 from dlrun.report.results import write_results
 from dlrun.report.statistics import importance, performance_speed_tuneability, settings, winner
 from dlrun.report.tensorboard import write_mean_runs
-from dlrun.run_files import replace_text
+from dlrun.run_files import replace_file, replace_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ class Report:
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Report:
-    """Writes `results.csv`, `figures/*.png` and `report.html` about the folders into `out`.
+    """Writes `results.csv`, `figures/*` and `report.html` about the folders into `out`.
 
     Mean runs go beside the jobs of the one sweep where they can, else into `out`. Each file is
     replaced in one go, so that somebody who looks on meets no half of one.
@@ -61,11 +62,14 @@ def write_report(folders: Sequence[Path], out: Path) -> Report:
     judged, mattered = performance_speed_tuneability(sweep), importance(sweep)
     pictures, paths = [], []
     for picture in draw_figures(sweep, ranked, judged, mattered):
-        png = _png(picture.figure)
-        width = round(96 * picture.figure.get_figwidth())
-        pictures.append(Shown(picture.name, picture.title, picture.caption, png, width))
-        paths.append(out / "figures" / f"{picture.name}.png")
-        _replace(paths[-1], png)
+        if isinstance(picture, Picture):
+            kind, content, inches = "png", _png(picture.figure), picture.figure.get_figwidth()
+        else:
+            kind, content, inches = "gif", picture.gif, picture.width
+        about = picture.name, picture.title, picture.caption
+        pictures.append(Shown(*about, content, round(96 * inches), kind))
+        paths.append(out / "figures" / f"{picture.name}.{kind}")
+        replace_file(paths[-1], content)
     lacks = missing(ranked, sweep.metric, [picture.name for picture in pictures])
     page = render(sweep, ranked, best, judged, pictures, lacks, datetime.now())
     replace_text(out / "report.html", page)
@@ -92,13 +96,3 @@ def _png(figure: Figure) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="png")
     return file.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise

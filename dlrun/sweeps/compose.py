@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from dlrun.check import check
 from dlrun.errors import UserError
 from dlrun.hydra_session import chosen, readable_errors, without_hydra
+from dlrun.sweeps.points import is_choice
 from dlrun.targets import Trust
 
 
@@ -42,7 +43,7 @@ class Composer:
         self.config_name = config_name
         self.trust = trust
         self._grammar = OverridesParser.create()
-        self._groups: dict[str, bool] = {}  # asking Hydra takes 10 ms
+        self._choices: dict[str, bool] = {}  # by key; asking Hydra takes 10 ms
         self._composed: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         self._faults: dict[tuple[str, ...], str] = {}  # finding words for one takes 0.5 s
 
@@ -112,25 +113,24 @@ class Composer:
         for override in overrides:
             if self._sets_a_value(override):
                 late.append(override)
-            elif not (override.is_hydra_override() or self._is_group(override.key_or_group)):
+            elif not self._is_choice(override):
                 late.clear()
         return late
 
     def _sets_a_value(self, override: Override) -> bool:
         """Whether Hydra would only set a value, after everything has been put together."""
-        key = override.key_or_group
         return (
             override.type == OverrideType.CHANGE
             and override.package is None
-            and not override.is_hydra_override()
             and not override.is_sweep_override()
-            and not self._is_group(key)
+            and not self._is_choice(override)
         )
 
-    def _is_group(self, key: str) -> bool:
-        if key not in self._groups:
-            self._groups[key] = bool(self.app.config_loader.get_group_options(key))
-        return self._groups[key]
+    def _is_choice(self, override: Override) -> bool:
+        key = override.key_or_group
+        if key not in self._choices:
+            self._choices[key] = is_choice(override, self.app.config_loader)
+        return self._choices[key]
 
 
 def fault_report(faults: Mapping[int, UserError], num_jobs: int) -> str:

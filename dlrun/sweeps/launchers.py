@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from dlrun.errors import UserError
+from dlrun.errors import UserError, shown
 from dlrun.signals import Requests
 from dlrun.sweeps.work import Task, do_all
 from dlrun.sweeps.workers import Done, run_tasks
@@ -53,13 +54,8 @@ class Local:
     threads: int | None
 
     def __post_init__(self) -> None:
-        for name in ("workers", "threads"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or not 1 <= value <= 1024):
-                raise UserError(
-                    f"hydra.launcher.{name}={value}: expected a whole number from 1 to 1024 "
-                    f"(for example hydra.launcher.{name}=2)"
-                )
+        require_count("hydra.launcher.workers", self.workers)
+        require_count("hydra.launcher.threads", self.threads)
 
     def run(self, tasks: Iterator[Task], requests: Requests) -> Running:
         gpus = visible_gpus()
@@ -72,6 +68,21 @@ class Local:
             for number in range(workers)
         ]
         yield from run_tasks(do_all, tasks, environments)
+
+
+def require_count(key: str, value: Any, most: int = 1024) -> None:
+    """Raises UserError for anything but a whole number, or null."""
+    if value is not None and (type(value) is not int or not 1 <= value <= most):
+        raise UserError(
+            f"{key}={shown(value)}: expected a whole number from 1 to {most} (for example {key}=2)"
+        )
+
+
+def require_package(launcher: str, name: str, extra: str) -> None:
+    """Raises UserError where a package is not installed; does not import it, which is slow."""
+    found = importlib.util.find_spec(name.lower())
+    if found is None or found.origin is None:  # a folder of that name is no package
+        raise UserError(f"hydra/launcher={launcher}: needs {name} (pip install 'dlrun[{extra}]')")
 
 
 def num_cores() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from dlrun.errors import UserError, shown
+from dlrun.run_files import replace_text
 from dlrun.stored import is_plain_dict, is_tame
+from dlrun.yaml_files import dump_yaml, load_yaml
 
 FORMAT = 1
 FILE = "sweep.yaml"
@@ -79,19 +80,8 @@ def _ordered(value: Any) -> Any:
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Puts the plan into the sweep's folder in one go, and on the disk."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(
-        {"format": FORMAT, **asdict(plan), "whole": True},  # the last line of a whole file
-        Dumper=dumper,
-        sort_keys=False,
-        allow_unicode=True,
-    )
-    beside = folder / f".{FILE}.tmp"
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, folder / FILE)
+    content = {"format": FORMAT, **asdict(plan), "whole": True}  # the last line of a whole file
+    replace_text(folder / FILE, dump_yaml(content), on_disk=True)
 
 
 def read_plan(folder: Path) -> Plan:
@@ -102,8 +92,7 @@ def read_plan(folder: Path) -> Plan:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{shown(path)}: larger than {LARGEST_FILE:,} bytes")
         text = path.read_text(encoding="utf-8")
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        content = yaml.load(text, Loader=loader) if is_tame(text) else None
+        content = load_yaml(text) if is_tame(text) else None
         if content is None or not is_plain_dict(content):
             raise UserError(damaged)
         if content.pop("format") != FORMAT:

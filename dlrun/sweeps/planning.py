@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -11,9 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlrun import schema
+from dlrun.building import resolve_monitor
+from dlrun.check import range_faults
 from dlrun.endings import is_built_in
 from dlrun.errors import UserError, nearest, shown
 from dlrun.hydra_session import writable
+from dlrun.loading import for_model
 from dlrun.metrics import METRICS
 from dlrun.overrides import spell_out
 from dlrun.run_dirs import file_name
@@ -24,7 +27,6 @@ from dlrun.sweeps.points import Point, parsed, points
 from dlrun.sweeps.repeats import check_repeats
 from dlrun.sweeps.search import Space
 from dlrun.sweeps.work import shared_data
-from dlrun.train import resolve_monitor
 
 COSTS = ("time/epoch", "time/total")  # seconds, by which jobs may be compared as well
 
@@ -34,12 +36,20 @@ class Planned:
     """A sweep that is ready to begin.
 
     built_in: its jobs call nothing but what anybody's stored config may (dlrun.endings).
-    num_same: points left out because another one composes to the same config.
+    num_same: points left out because another one composes to the same config. space: what a search
+    chooses from. by_digest, by_folder: the plan's jobs.
     """
 
     plan: Plan
+    space: Space | None = None
     built_in: bool = True
     num_same: int = 0
+    by_digest: dict[str, Job] = field(init=False)
+    by_folder: dict[str, Job] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_digest = {job.digest: job for job in reversed(self.plan.jobs)}
+        self.by_folder = {job.folder: job for job in self.plan.jobs}
 
 
 def sweeper_settings(config: DictConfig) -> schema.Sweeper:
@@ -67,14 +77,8 @@ def checked_sweeper(node: DictConfig) -> schema.Sweeper:
     content = OmegaConf.to_container(node, resolve=False)
     assert isinstance(content, dict)
     settings = schema.Sweeper(**{str(key): value for key, value in content.items()})
-    for name, field in schema.Sweeper.__dataclass_fields__.items():
-        value, choices = getattr(settings, name), field.metadata.get("choices")
-        if choices and value not in choices:
-            raise UserError(
-                f"{name}={shown(value)}: expected {', '.join(choices)}{nearest(value, choices)}"
-            )
-    if settings.n_trials < 1:
-        raise UserError(f"n_trials={settings.n_trials}: expected a whole number >= 1")
+    if faults := range_faults(settings, ""):
+        raise UserError("\n".join(faults))
     if settings.metric.endswith("/test"):
         raise UserError(
             f"metric={shown(settings.metric)}: the test split decides nothing "
@@ -193,7 +197,7 @@ def plan_search(
         told = dict.fromkeys(line for fault in faults for line in fault.splitlines())
         example = shown(" ".join(next(iter(faults.values()))))
         raise UserError("\n".join([*told, f"nothing was started: {example} cannot run"]))
-    return Planned(plan)
+    return Planned(plan, space)
 
 
 def add_job(
@@ -213,15 +217,15 @@ def add_job(
     composed = composer.checked(words)
     planned.built_in = planned.built_in and is_built_in(composed.config)
     code = digest(composed.config)
-    for job in plan.jobs:
-        if job.digest == code:
-            return job
+    if code in planned.by_digest:
+        return planned.by_digest[code]
     number = len(plan.jobs)
     folder = folder_name(config, number, point)
-    if any(job.folder == folder for job in plan.jobs):
+    if folder in planned.by_folder:
         raise UserError(f"hydra.sweep.subdir={shown(folder)}: is the same for several jobs")
     job = Job(number, folder, words, dict(point), code, trial, repeat)
     plan.jobs.append(job)
+    planned.by_digest[code] = planned.by_folder[folder] = job
     return job
 
 
@@ -254,7 +258,7 @@ def resolve_metric(sweeper: schema.Sweeper, composed: Composed) -> tuple[str, st
     metric, direction = sweeper.metric, sweeper.direction
     settings = OmegaConf.to_object(composed.config)
     assert isinstance(settings, schema.Config)
-    data = shared_data(settings)
+    data = for_model(shared_data(settings), settings)
     splits = ("train", "val") if len(data.val) else ("train",)
     known = [f"{name}/{split}" for split in splits for name in METRICS[data.task]]
     key = "metric"

@@ -126,5 +126,9 @@ def parsed(word: str, loader: ConfigLoader | None = None) -> Override:
 
 def chooses(word: str, loader: ConfigLoader) -> bool:
     """Whether an override chooses files of a group, or is about Hydra itself."""
-    override = parsed(word, loader)
+    return is_choice(parsed(word, loader), loader)
+
+
+def is_choice(override: Override, loader: ConfigLoader) -> bool:
+    """Whether it chooses files of a group, or is about Hydra itself."""
     return override.is_hydra_override() or bool(loader.get_group_options(override.key_or_group))

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,11 +14,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dlrun.errors import UserError, shown
-from dlrun.run_files import read_summary
+from dlrun.errors import shown
 from dlrun.stopping import is_better
 from dlrun.sweeps.plan import Job, Plan
-from dlrun.sweeps.work import OVER
+from dlrun.sweeps.work import OVER, summary_of
 from dlrun.terminal import clock, display_path
 
 MOST_ROWS = 12
@@ -79,8 +77,8 @@ class Progress:
 
     def take_in(self, job: Job) -> None:
         """Reads what a job's summary says of it now."""
-        summary = _summary(self.folder / job.folder)
-        status = str(summary.get("status", "pending"))
+        summary = summary_of(self.folder / job.folder)
+        status = str(summary.get("status"))
         self.statuses[job.folder] = status
         self.reasons.pop(job.folder, None)
         if status == "failed":
@@ -192,10 +190,3 @@ def _grouped(plan: Plan) -> tuple[str, dict[str, list[Job]]]:
     for job in plan.jobs:
         jobs[job.values.get(first, "") if first else "all"].append(job)
     return first, jobs
-
-
-def _summary(run_dir: Path) -> Mapping[str, Any]:
-    try:
-        return read_summary(run_dir) or {}
-    except UserError:
-        return {"status": "pending"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import multiprocessing
 import os
@@ -14,18 +13,22 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dlrun.errors import Failure, UserError, shown
+from dlrun.errors import Failure, shown
 from dlrun.signals import Requests
-from dlrun.sweeps.launchers import THREADS, num_cores, visible_gpus
+from dlrun.sweeps.launchers import (
+    THREADS,
+    num_cores,
+    require_count,
+    require_package,
+    visible_gpus,
+)
 from dlrun.sweeps.ray_driver import Settings, drive
-from dlrun.sweeps.submitit_launcher import require_count
 from dlrun.sweeps.tether import (
     Tether,
     has_begun,
     interrupt_kept_off,
     log_folder,
     mark_stopped,
-    obey,
 )
 from dlrun.sweeps.work import Task
 from dlrun.sweeps.workers import SECONDS_TO_STOP, Done
@@ -51,9 +54,7 @@ class Ray:
     mem_gb: float | None
 
     def __post_init__(self) -> None:
-        found = importlib.util.find_spec("ray")
-        if found is None or found.origin is None:  # a folder of that name is no package
-            raise UserError("hydra/launcher=ray: needs Ray (pip install 'dlrun[ray]')")
+        require_package("ray", "Ray", "ray")
         require_count("hydra.launcher.num_cpus", self.num_cpus)
         require_count("hydra.launcher.cpus_per_task", self.cpus_per_task)
 
@@ -75,7 +76,7 @@ class Ray:
         places, number = 0, 0
         with stopping(driver, here, tether, running):
             while True:
-                obey(requests)
+                requests.obey()
                 while len(running) < places and (task := next(tasks, None)) is not None:
                     number += 1
                     running[number] = task

@@ -49,10 +49,8 @@ class Trial:
 class Search:
     """The study of a sweep: asks for trials, tells what came of them."""
 
-    def __init__(
-        self, sweeper: Sweeper, folder: Path, direction: str, loader: ConfigLoader
-    ) -> None:
-        self.space = Space(sweeper, loader)
+    def __init__(self, sweeper: Sweeper, folder: Path, direction: str, space: Space) -> None:
+        self.space = space
         self.n_trials = sweeper.n_trials
         self.file = folder / FILE
         self.study = open_study(self.file, sweeper, direction)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlrun.errors import UserError, shown
 from dlrun.signals import Requests
+from dlrun.sweeps.launchers import require_count, require_package
 from dlrun.sweeps.submitit_jobs import (
     FOLDER,
     Tethered,
@@ -21,11 +22,9 @@ from dlrun.sweeps.submitit_jobs import (
     failure_of,
     has_result,
     import_submitit,
-    require_submitit,
     thread_variables,
 )
-from dlrun.sweeps.submitit_launcher import require_count
-from dlrun.sweeps.tether import Tether, interrupt_kept_off, log_folder, obey
+from dlrun.sweeps.tether import Tether, interrupt_kept_off, log_folder
 from dlrun.sweeps.work import Task, status_of
 from dlrun.sweeps.workers import SECONDS_TO_STOP, Done
 
@@ -86,7 +85,7 @@ class SubmititSlurm:
     additional_parameters: dict[str, Any]
 
     def __post_init__(self) -> None:
-        require_submitit("submitit_slurm")
+        require_package("submitit_slurm", "submitit", "slurm")
         require_slurm()
         require_count("hydra.launcher.max_parallel", self.max_parallel, most=10**6)
 
@@ -111,14 +110,14 @@ class SubmititSlurm:
                 while batch := list(itertools.islice(tasks, max(0, room))):
                     with requests.deferred(), interrupt_kept_off():
                         watched.add(batch, submit(executor, batch, tether))
-                    obey(requests)
+                    requests.obey()
                     yield None
                     room = most if self.max_parallel is None else 0
                 if not watched.running:
                     return
                 for task, died in watched.over():
                     yield Done(task, died)
-                obey(requests)
+                requests.obey()
                 yield None
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import shlex
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dlrun.errors import UserError, shown
+from dlrun.errors import shown
 from dlrun.signals import Interrupted
 from dlrun.sweeps.launchers import THREADS
 from dlrun.sweeps.tether import Doing
@@ -52,13 +51,6 @@ class Tethered:
         if self._doing is not None:
             self._doing.stop(SECONDS_TO_SAVE)
         return DelayedSubmission(Tethered(self.task, self.tether))
-
-
-def require_submitit(launcher: str) -> None:
-    """Raises UserError where the package is not installed; does not import it, which is slow."""
-    found = importlib.util.find_spec("submitit")
-    if found is None or found.origin is None:  # a folder of that name is no package
-        raise UserError(f"hydra/launcher={launcher}: needs submitit (pip install 'dlrun[slurm]')")
 
 
 def import_submitit() -> ModuleType:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlrun.errors import UserError, shown
+from dlrun.errors import UserError
 from dlrun.signals import Requests
-from dlrun.sweeps.launchers import num_cores, visible_gpus
+from dlrun.sweeps.launchers import num_cores, require_count, require_package, visible_gpus
 from dlrun.sweeps.submitit_jobs import (
     FOLDER,
     Tethered,
@@ -24,7 +24,6 @@ from dlrun.sweeps.submitit_jobs import (
     failure_of,
     has_result,
     import_submitit,
-    require_submitit,
     thread_variables,
 )
 from dlrun.sweeps.tether import (
@@ -33,7 +32,6 @@ from dlrun.sweeps.tether import (
     interrupt_kept_off,
     log_folder,
     mark_stopped,
-    obey,
 )
 from dlrun.sweeps.work import Task
 from dlrun.sweeps.workers import SECONDS_TO_STOP, Done
@@ -65,7 +63,7 @@ class SubmititLocal:
     setup: list[str]
 
     def __post_init__(self) -> None:
-        require_submitit("submitit_local")
+        require_package("submitit_local", "submitit", "slurm")
         for name in ("max_parallel", "cpus_per_task"):
             require_count(f"hydra.launcher.{name}", getattr(self, name))
         require_count("hydra.launcher.timeout_min", self.timeout_min, most=10**6)
@@ -90,7 +88,7 @@ class SubmititLocal:
                         with requests.deferred(), interrupt_kept_off():
                             job = self.submit(executor, Tethered(task, tether.path), variables)
                             running[place] = task, job
-                        obey(requests)
+                        requests.obey()
                         yield None
                 if not any(running):
                     return
@@ -98,7 +96,7 @@ class SubmititLocal:
                     if entry is not None and is_over(entry[1]):
                         running[place] = None
                         yield Done(entry[0], how_it_died(entry[1]))
-                obey(requests)
+                requests.obey()
                 yield None
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -132,14 +130,6 @@ class SubmititLocal:
         )
         job: Any = executor.submit(work)
         return job  # type: ignore[no-any-return]
-
-
-def require_count(key: str, value: Any, most: int = 1024) -> None:
-    """Raises UserError for anything but a whole number, or null."""
-    if value is not None and (type(value) is not int or not 1 <= value <= most):
-        raise UserError(
-            f"{key}={shown(value)}: expected a whole number from 1 to {most} (for example {key}=2)"
-        )
 
 
 def is_over(job: LocalJob[None]) -> bool:

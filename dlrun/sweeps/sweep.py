@@ -43,15 +43,14 @@ def start(app: Hydra, config_name: str, words: Sequence[str], trust: Trust) -> i
     """Exit code of a new sweep: 0, or 1 when a job has failed. Nothing is made if one is faulty."""
     config, sweeper, planned, composer = plan_sweep(app, config_name, words, trust)
     if sweeper.dry_run:
-        list_jobs(planned, sweeper, app)
+        list_jobs(planned, sweeper)
         return 0
     launcher = build_launcher(config, trust)
     plan = planned.plan
-    if sweeper.search == "grid":
+    if planned.space is None:
         first = composer.compose(plan.jobs[0].overrides)
     else:
-        corner = Space(sweeper, app.config_loader).corners[0]
-        first = composer.compose([*plan.words, *typed(corner)])
+        first = composer.compose([*plan.words, *typed(planned.space.corners[0])])
     plan.metric, plan.direction = resolve_metric(sweeper, first)
     folder = claim_directory(config, "hydra.sweep.dir")
     write_plan(plan, folder)
@@ -108,6 +107,8 @@ def resume(folder: Path, words: Sequence[str], trust: Trust, retry_failed: bool)
         node = OmegaConf.merge(OmegaConf.structured(schema.Sweeper), plan.sweeper)
         assert isinstance(node, DictConfig)
         sweeper = checked_sweeper(node)
+        if sweeper.search != "grid":
+            planned.space = Space(sweeper, app.config_loader)
         sweep = Sweep(
             *(folder, planned, sweeper, composer, config, launcher),
             launcher_words=going_on_with(config),
@@ -199,11 +200,11 @@ def going_on_with(config: DictConfig) -> list[str]:
     return words
 
 
-def list_jobs(planned: Planned, sweeper: schema.Sweeper, app: Hydra) -> None:
+def list_jobs(planned: Planned, sweeper: schema.Sweeper) -> None:
     """Prints what a sweep would run."""
-    if sweeper.search != "grid":
-        space = Space(sweeper, app.config_loader)
-        each = f" of {len(space.repeats)} seeds" if len(space.repeats) > 1 else ""
+    if planned.space is not None:
+        num_seeds = len(planned.space.repeats)
+        each = f" of {num_seeds} seeds" if num_seeds > 1 else ""
         print(f"{sweeper.n_trials} trials{each}, search={sweeper.search}")
         return
     for job in planned.plan.jobs:

@@ -111,12 +111,6 @@ def interrupt_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def obey(requests: Requests) -> None:
-    """Raises Interrupted when a stop has been asked for."""
-    if requests.stop is not None:
-        raise Interrupted(requests.stop)
-
-
 def has_begun(task: Task) -> bool:
     """Whether there is training to save, so that a stop is worth waiting for."""
     return any(next((work.run_dir / "checkpoints").glob("*.pt"), None) for work in task)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dlrun import schema
 from dlrun.errors import UserError, printable, shown
-from dlrun.run_files import locked, read_history, read_summary
+from dlrun.run_files import locked, read_history
 from dlrun.signals import Interrupted, Requests, listening
 from dlrun.sweeps.compose import Composer
 from dlrun.sweeps.launchers import Launcher
@@ -22,7 +21,7 @@ from dlrun.sweeps.planning import Planned, add_job
 from dlrun.sweeps.progress import Progress
 from dlrun.sweeps.repeats import best_of_each
 from dlrun.sweeps.search import FILE, Prune, Search
-from dlrun.sweeps.work import OVER, Task, Work, mark_failed, status_of
+from dlrun.sweeps.work import OVER, Task, Work, mark_failed, status_of, summary_of
 from dlrun.sweeps.workers import Done
 from dlrun.terminal import typed_path
 
@@ -75,8 +74,9 @@ def carry_out(sweep: Sweep) -> int:
                         add_repeats(sweep)
                     run(sweep, grid_tasks(sweep), requests, progress)
             else:
-                loader = sweep.composer.app.config_loader
-                sweep.search = Search(sweep.sweeper, folder, plan.direction, loader)
+                space = sweep.planned.space
+                assert space is not None, "a search that was planned without what it chooses from"
+                sweep.search = Search(sweep.sweeper, folder, plan.direction, space)
                 settle_study(sweep, sweep.search)
                 run(sweep, trial_tasks(sweep, sweep.search, requests), requests, progress)
         except Interrupted as stop:
@@ -93,14 +93,8 @@ def run(sweep: Sweep, tasks: Iterator[Task], requests: Requests, progress: Progr
             if done is not None:
                 with requests.deferred():
                     settle(sweep, done, progress)
-                obey(requests)
+                requests.obey()
             progress.tick(sweep.in_flight)
-
-
-def obey(requests: Requests) -> None:
-    """Raises Interrupted when a stop was asked for while it could not be obeyed."""
-    if requests.stop is not None:
-        raise Interrupted(requests.stop)
 
 
 def counted(sweep: Sweep, tasks: Iterator[Task]) -> Iterator[Task]:
@@ -156,7 +150,7 @@ def trial_tasks(sweep: Sweep, search: Search, requests: Requests) -> Iterator[Ta
                 tell_same(sweep, search, trial.number, jobs)
                 continue
             write_plan(plan, sweep.folder)
-        obey(requests)
+        requests.obey()
         yield trial_task(sweep, new)
 
 
@@ -236,7 +230,7 @@ def mean_value(sweep: Sweep, jobs: list[Job]) -> float | None:
 
 def job_value(run_dir: Path, metric: str) -> float | None:
     """The metric of a job that is over; one that diverged counts as the untrained network."""
-    summary: dict[str, Any] = read_summary(run_dir) or {}
+    summary = summary_of(run_dir)
     if summary.get("status") == "diverged":
         value = read_history(run_dir, summary["epochs"])[0].get(metric)
     else:

@@ -18,12 +18,13 @@ from dlrun.checkpoint import newest_checkpoint
 from dlrun.datasets import Splits
 from dlrun.errors import UserError, shown
 from dlrun.evaluation import Line
+from dlrun.loading import load_data
 from dlrun.run_files import locked, read_summary, replace_text, write_summary
 from dlrun.signals import Requests
 from dlrun.stored import require_ours, require_plain_files
 from dlrun.sweeps.shared import SharedData
 from dlrun.targets import Trust
-from dlrun.train import Host, load_data, train
+from dlrun.train import Host, train
 
 OVER = ("completed", "diverged", "pruned")  # a job that came to its end; failed ones did not
 SECONDS_TO_LEAVE = 10.0  # within which another process lets go of a job that it is stopping
@@ -51,8 +52,8 @@ Task = tuple[Work, ...]
 
 # What a run writes into its directory.
 OWN_FILE = re.compile(
-    r"summary\.json|damaged-summary\.json|metrics\.jsonl|train\.log|\.lock|\.room|\..*\.tmp|"
-    r"events\.out\.tfevents\..*|checkpoints|figures|profile|\.hydra"
+    r"summary\.json|damaged-summary\.json|(metrics|diagnostics)\.jsonl|train\.log|\.lock|\.room|"
+    r"\..*\.tmp|events\.out\.tfevents\..*|checkpoints|figures|profile|\.hydra"
 )
 
 # Of this process: what one job has loaded the next one need not.
@@ -150,13 +151,17 @@ def write_overrides(work: Work) -> None:
     replace_text(work.run_dir / ".hydra" / "overrides.yaml", text)
 
 
-def status_of(run_dir: Path) -> str:
-    """What summary.json says; pending where there is none, or none that can be read."""
+def summary_of(run_dir: Path) -> dict[str, Any]:
+    """What summary.json says; where there is none, or none that can be read, status pending."""
     try:
-        summary = read_summary(run_dir)
+        return read_summary(run_dir) or {"status": "pending"}
     except UserError:
-        return "pending"
-    return "pending" if summary is None else str(summary.get("status"))
+        return {"status": "pending"}
+
+
+def status_of(run_dir: Path) -> str:
+    """How a job stands, by its own record."""
+    return str(summary_of(run_dir).get("status"))
 
 
 def mark_failed(run_dir: Path, overrides: list[str], error: str) -> None:
@@ -167,12 +172,8 @@ def mark_failed(run_dir: Path, overrides: list[str], error: str) -> None:
 def mark(run_dir: Path, overrides: list[str], **entries: Any) -> None:
     """Changes a job's summary, or makes one."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        before = read_summary(run_dir)
-    except UserError:
-        before = None
     empty = {**NOTHING_YET, "overrides": overrides, "stopped_by": None}
-    write_summary(run_dir, {**(before or empty), **entries})
+    write_summary(run_dir, {**empty, **summary_of(run_dir), **entries})
 
 
 def _made(run_dir: Path) -> Path:
