@@ -87,6 +87,7 @@ def flat_hparams(
         "init": model.get("init"),
         "latent_dim": model.get("latent_dim"),
         "depth": model.get("depth"),
+        "condition_number": dataset.get("condition_number"),
         "surface": dataset.get("name") if choices.get("dataset") == "surface" else None,
         **{name: value for name, value in vars(knobs).items() if name != "weight_decay"},
         "precision": settings.device.precision,

@@ -60,6 +60,8 @@ class Watch:
                 "diagnostics=gradients: looks at layers with a matrix of weights, this model has "
                 "none (for example diagnostics=none)"
             )
+        # Norms by layer that stood at the checkpoint that a run goes on from; its model has none.
+        self.gradients_before: dict[str, float] = {}
         self._before: dict[str, list[Tensor]] = {}  # weights before the step under observation
         self._shares: dict[str, tuple[str, Tensor]] = {}  # by layer: figure and value ()
         self._last_layer: str | None = None
@@ -91,6 +93,15 @@ class Watch:
         """
         self._before = {}
         return self._record(step)
+
+    def gradients(self) -> dict[str, float]:
+        """Norms of the gradients that stand, by layer; none for layers that have none."""
+        found = {
+            name: float(joint_norm(gradients))
+            for name, weights in self.layers.items()
+            if (gradients := [weight.grad for weight in weights if weight.grad is not None])
+        }
+        return found or self.gradients_before
 
     def _record(self, step: int) -> Record:
         record: Record = {"step": step, "layers": self._measure()}
@@ -148,6 +159,9 @@ class Watch:
         figures: dict[str, Layer] = {name: dict.fromkeys(FIGURES) for name in self.layers}
         for (name, figure), number in zip(found, numbers, strict=True):
             figures[name][figure] = number
+        if not any(figure == "grad" for _, figure in found):
+            for name, norm in self.gradients_before.items():
+                figures[name]["grad"] = norm
         for name, layer in figures.items():
             layer["size"] = sum(weight.numel() for weight in self.layers[name])
             update, weight_norm = layer["update"], layer["weight"]

@@ -178,6 +178,7 @@ def capture(run: Training) -> dict[str, Any]:
         "stopped_by": fitted.stopped_by,
         "divergence": None if fitted.divergence is None else vars(fitted.divergence),
         "gradient": largest_gradient(run.model) or run.gradient_before,
+        "watched": {} if run.watch is None else run.watch.gradients(),
         "best": {
             "epoch": fitted.best_epoch,
             "value": fitted.best_value,
@@ -230,6 +231,8 @@ def restore(run: Training, state: Mapping[str, Any], history: list[Line]) -> Non
     fitted.stopped_by = state["stopped_by"]
     fitted.divergence = None if state["divergence"] is None else Divergence(**state["divergence"])
     run.gradient_before = state["gradient"]
+    if run.watch is not None:
+        run.watch.gradients_before = state["watched"]
     best = state["best"]
     fitted.best_epoch, fitted.best_value = best["epoch"], best["value"]
     weights = copy_state(run.model) if best["model"] is None else best["model"]

@@ -51,6 +51,20 @@ def surface(name: str, condition_number: float = CONDITION_NUMBER) -> Surface:
     return SURFACES[name]
 
 
+def contour(found: Surface, points: int = 200) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates (W,) and (H,) of a surface's view, `points` along each side, and values (H, W).
+
+    >>> x, y, values = contour(SURFACES["saddle"], points=3)
+    >>> x.tolist(), values[1].tolist()  # along y = 0
+    ([-2.0, 0.0, 2.0], [4.0, 0.0, 4.0])
+    """
+    left, right, bottom, top = found.view
+    x = torch.linspace(left, right, points, dtype=torch.float64)
+    y = torch.linspace(bottom, top, points, dtype=torch.float64)
+    positions = torch.cartesian_prod(y, x).flip(1)  # (H*W, 2), x in column 0
+    return x, y, found.function(positions).reshape(points, points)
+
+
 def bowl(positions: Tensor, *, condition_number: float) -> Tensor:
     """(x^2 + κy^2) / 2, (N,): curved κ times as strongly across as along.
 

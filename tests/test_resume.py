@@ -186,6 +186,10 @@ CHOICES = [
 ENOUGH = {
     "optimizer=gd": ("epochs=12",),
     "optimizer=lbfgs": ("epochs=12",),
+    **{
+        f"optimizer={name}": ("epochs=12", "optimizer.evaluations=7", "model.hidden=[2]")
+        for name in ("cma_es", "evolution", "nelder_mead", "random_search", "simulated_annealing")
+    },
     "scheduler=step": ("scheduler.step_epochs=1",),
     "scheduler=plateau": ("scheduler.patience=0", "optimizer.lr=1.0"),
     "regularization=augment": CNN,
@@ -238,7 +242,7 @@ def test_resumed_equals_uninterrupted(name: str) -> None:
 
 
 def test_every_choice_is_in_the_table() -> None:
-    assert len(CHOICES) == 36
+    assert len(CHOICES) == 41
     assert set(ENOUGH) <= set(CHOICES)
 
 
@@ -291,6 +295,19 @@ WATCHED = {
         *("diagnostics=gradients", "diagnostics.every_steps=2", "regularization=dropout"),
     ),
 }
+
+
+@pytest.mark.parametrize("name", ["skipping", "diverging"])
+def test_what_was_seen_of_refused_steps_is_resumed_too(name: str) -> None:
+    Path("table.csv").write_text(OVERFLOWING)
+    every = ("checkpoint.every_steps=1", "diagnostics=gradients", "diagnostics.every_steps=2")
+    train_and_copy([*EVERY_STEP[name], *every], None)
+    copies = [copy for copy in Path().iterdir() if copy.is_dir() and copy != Path("whole")]
+    assert len(copies) > 2
+    for copy in copies:
+        resume_run(copy, [], "data")
+        assert_same_run(copy, Path("whole"))
+        assert_same_files(copy, Path("whole"))
 
 
 @pytest.fixture

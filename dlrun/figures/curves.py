@@ -68,7 +68,7 @@ def learning_curves(history: Sequence[Record], best_epoch: int | None) -> Figure
     figure.legend(
         handles=_legend(loss, best_epoch),
         loc="outside lower center",
-        ncols=3,
+        ncols=3 if metric is not None else 2,
         frameon=False,
         fontsize=style.TICK_SIZE,
     )

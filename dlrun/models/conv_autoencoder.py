@@ -21,6 +21,7 @@ class ConvAutoencoder(nn.Module):
     Errors: UserError for a table, for images too small for the poolings, for widths below 1.
     Source: Masci et al. 2011.
 
+    >>> import torch
     >>> model = ConvAutoencoder((1, 28, 28), 784, channels=[8, 16], latent_dim=2)
     >>> images = torch.zeros(5, 1, 28, 28)
     >>> model.encode(images).shape, model(images).shape

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dlrun import figures, schema
 from dlrun.figures.animation import Frame
 from dlrun.pictures.shown import Shown
-from dlrun.surfaces import Surface, surface
+from dlrun.surfaces import Surface, contour, surface
 
 
 def path(run: Shown) -> Iterator[tuple[str, Figure]]:
@@ -21,7 +19,7 @@ def path(run: Shown) -> Iterator[tuple[str, Figure]]:
     if data.in_shape != (2,):
         return
     found = surface_of(run.settings)
-    x, y, values = contour(found)
+    x, y, values = (part.numpy() for part in contour(found))
     figure = figures.surface_paths(
         x,
         y,
@@ -36,7 +34,7 @@ def path(run: Shown) -> Iterator[tuple[str, Figure]]:
 
 def race(run: Shown) -> list[Frame]:
     found = surface_of(run.settings)
-    x, y, values = contour(found)
+    x, y, values = (part.numpy() for part in contour(found))
     losses = np.array([line["loss/val"] for line in run.fitted.history], dtype=np.float64)
     return figures.race_frames(
         x,
@@ -66,12 +64,3 @@ def way(run: Shown) -> NDArray[np.float64]:
 def surface_of(settings: schema.Config) -> Surface:
     options = {"condition_number": settings.dataset["condition_number"]}
     return surface(settings.dataset["name"], **options)
-
-
-def contour(found: Surface) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Coordinates (W,) and (H,) of the surface's view, and its values (H, W)."""
-    left, right, bottom, top = found.view
-    x, y = torch.linspace(left, right, 200), torch.linspace(bottom, top, 200)
-    positions = torch.cartesian_prod(y, x).flip(1)  # (H*W, 2), x in column 0
-    values = found.function(positions).reshape(len(y), len(x))
-    return x.numpy(), y.numpy(), values.numpy()

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST = 10  # ways in one picture, told apart by colour
 POSITION = ["x/val", "y/val"]
-GRID = 200  # points along each side of the contours
 RACE_INCHES = 9.6
 
 
@@ -41,8 +40,9 @@ def paths_and_race(sweep: Sweep, ranked: pandas.DataFrame) -> Iterator[Picture |
     ways = {label: _in_view(found, course) for label, course in courses.items()}
     from dlrun.figures.animation import gif
     from dlrun.figures.surface import race_frames, surface_paths
+    from dlrun.surfaces import contour
 
-    x, y, values = contour(found)
+    x, y, values = (part.numpy() for part in contour(found))
     minima = [(minimum[0], minimum[1]) for minimum in found.minima]
     figure = surface_paths(
         x, y, values, ways, minima=minima, title=found.name, log_levels=found.log_levels
@@ -122,16 +122,6 @@ def _in_view(found: Surface, course: NDArray[np.float64]) -> NDArray[np.float64]
     x, y = course.T
     inside = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
     return course[: inside[-1] + 2] if len(inside) else course
-
-
-def contour(
-    found: Surface,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates (W,) and (H,) of the surface's view, and its values (H, W)."""
-    left, right, bottom, top = found.view
-    x, y = np.linspace(left, right, GRID), np.linspace(bottom, top, GRID)
-    positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)  # (H*W, 2)
-    return x, y, _heights(found, positions).reshape(len(y), len(x))
 
 
 def _heights(found: Surface, positions: NDArray[np.float64]) -> NDArray[np.float64]:
