@@ -100,18 +100,9 @@ def conclude(
         samples_per_second=fitted.samples / fitted.seconds if fitted.steps else None,
     )
     folder = display_path(log.run_dir)
-    epochs = int(last["epoch"] or 0)
-    headline = f"{status}: {epochs} epochs, {fitted.steps:,} steps, {fitted.seconds:.1f} s"
-    headline += f" of training; best epoch {fitted.best_epoch}"
-    if fitted.stopped_by != "epochs":
-        headline += f"; stopped by {fitted.stopped_by}"
-    if fitted.evaluations != fitted.steps:
-        headline += f"; {fitted.evaluations:,} losses computed"
-    if fitted.skipped:
-        headline += f"; {fitted.skipped:,} batches skipped"
     log.terminal.stop()
     log.terminal.result(
-        headline,
+        headline(fitted, status),
         named,
         {"run": folder, "TensorBoard": f"tensorboard --logdir {typed_path(log.run_dir)}"},
         good=not diverged,
@@ -132,3 +123,17 @@ def conclude(
         best_value=fitted.best_value,
         advice=f"{fitted.divergence}\n{cure(settings, log.run_dir)}" if diverged else None,
     )
+
+
+def headline(fitted: Fitted, status: str) -> str:
+    """How the run ended, in one line."""
+    epochs = int(fitted.history[-1]["epoch"] or 0)
+    text = f"{status}: {epochs} epochs, {fitted.steps:,} steps, {fitted.seconds:.1f} s"
+    text += f" of training; best epoch {fitted.best_epoch}"
+    if fitted.stopped_by != "epochs":
+        text += f"; stopped by {fitted.stopped_by}"
+    if fitted.evaluations != fitted.steps:
+        text += f"; {fitted.evaluations:,} losses computed"
+    if fitted.skipped:
+        text += f"; {fitted.skipped:,} batches skipped"
+    return text

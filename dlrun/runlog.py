@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from dlrun import events
 from dlrun.checkpoint import save_checkpoint
 from dlrun.diagnostics import Record, scalars, to_line
 from dlrun.errors import Failure, UserError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 logger = logging.getLogger("dlrun")
+GOOD_ENDS = ("completed", "diverged", "pruned")
 
 
 class RunLog:
@@ -163,14 +165,14 @@ class RunLog:
         logger.info("failed", exc_info=error)
 
     def _close_writer(self) -> None:
-        events = None if self._writer is None else self._writer.file_writer
-        if events is None:
+        file_writer = None if self._writer is None else self._writer.file_writer
+        if file_writer is None:
             return
         try:
-            self._end_hparams()
-            events.flush()  # raises what the thread that writes has met
+            self._add(events.session_end(good=self.summary["status"] in GOOD_ENDS))
+            file_writer.flush()  # raises what the thread that writes has met
         finally:
-            events.close()  # ends that thread
+            file_writer.close()  # ends that thread
 
     @property
     def writer(self) -> SummaryWriter:
@@ -202,7 +204,7 @@ class RunLog:
         writer = self.writer
         writer.add_text("config", _preformatted(config_text), 0)
         writer.add_text("model", _preformatted(model_text), 0)
-        self._start_hparams(hparams)
+        self._add(events.session_start(hparams))
         writer.flush()
 
     def minibatch(self, step: int, loss: float, lr: float | None) -> None:
@@ -231,7 +233,7 @@ class RunLog:
         self._metrics.flush()
         step = int(line["step"] or 0)
         if line["epoch"] == 0:
-            self._lay_out_charts(line)
+            self.writer.add_custom_scalars(events.charts(line))
         for name, value in line.items():
             if name == "evaluations" and value == step:
                 continue  # as in all descent by gradients: nothing new
@@ -287,63 +289,13 @@ class RunLog:
 
     def animation(self, name: str, gif: bytes, width: int, height: int, step: int = 0) -> None:
         """A moving picture: figures/NAME.gif, and the same in TensorBoard, where it moves too."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
         folder = self.run_dir / "figures"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.gif").write_bytes(gif)
-        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
-        self._add_value(Summary.Value(tag=f"plots/{name}", image=image), step)
+        self._add(events.moving_picture(f"plots/{name}", gif, width, height), step)
 
-    def _lay_out_charts(self, line: Mapping[str, float | None]) -> None:
-        """Training and validation on one chart, in TensorBoard's tab Custom Scalars.
-
-        Only for what this run measures; TensorBoard joins the layouts of all runs.
-        """
-        names = [name.removesuffix("/train") for name in line if name.endswith("/train")]
-        layout = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
-        self.writer.add_custom_scalars({"training and validation": layout})
-
-    def _start_hparams(self, hparams: Mapping[str, Any]) -> None:
-        """HPARAMS in this same event file; SummaryWriter.add_hparams would start another folder.
-
-        Every run writes the same names, a null where one does not apply. A list of columns is not
-        written: TensorBoard would take that of any one run for all. Without it, it collects the
-        columns from all runs, with their types, and puts first those in which the runs differ.
-        """
-        from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
-        session = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-        for name, value in hparams.items():
-            if value is None:
-                session.hparams[name].null_value = 0
-            elif isinstance(value, bool):
-                session.hparams[name].bool_value = value
-            elif isinstance(value, (int, float)):
-                session.hparams[name].number_value = value
-            else:
-                session.hparams[name].string_value = str(value)
-        data = plugin_data_pb2.HParamsPluginData(session_start_info=session)
-        self._add_hparams(metadata.SESSION_START_INFO_TAG, data)
-
-    def _end_hparams(self) -> None:
-        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-
-        good = self.summary["status"] in ("completed", "diverged", "pruned")
-        end = plugin_data_pb2.SessionEndInfo(
-            status=api_pb2.STATUS_SUCCESS if good else api_pb2.STATUS_FAILURE,
-            end_time_secs=time.time(),
-        )
-        data = plugin_data_pb2.HParamsPluginData(session_end_info=end)
-        self._add_hparams(metadata.SESSION_END_INFO_TAG, data)
-
-    def _add_hparams(self, tag: str, data: Any) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.plugins.hparams import metadata
-
-        self._add_value(Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data)))
-
-    def _add_value(self, value: Any, step: int | None = None) -> None:
+    def _add(self, value: Any, step: int | None = None) -> None:
+        """Writes an entry that SummaryWriter has no method for."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         file_writer = self.writer.file_writer

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from dlrun import baselines, losses, schema
 from dlrun.building import build_model, build_optimizer, build_recipe, check_batch_norm
@@ -32,6 +33,7 @@ from dlrun.result import Beside, Result, conclude
 from dlrun.run_files import DIAGNOSTICS
 from dlrun.runlog import RunLog
 from dlrun.signals import Requests, listening
+from dlrun.state import Fitted, Recipe
 from dlrun.targets import Trust
 from dlrun.terminal import Terminal
 
@@ -104,21 +106,33 @@ def train(
                     resumed=resumed,
                     prune=host.prune,
                 )
-            log.keep_best(fitted.best_epoch, fitted.best_value, fitted.best_state)
-            model.load_state_dict(fitted.best_state)
-            test = evaluate(model, recipe.evaluation_criterion, data.test, data, compute)
-            metrics = dict(fitted.history[fitted.best_epoch])
-            metrics |= {f"{name}/test": value for name, value in test.items()}
-            others, remarks = baselines.measure(
-                settings.baselines, data, settings.seed, model.eval()
-            )
-            records = read_records(run_dir / DIAGNOSTICS)
-            if settings.figures or settings.animations:
-                from dlrun.pictures.draw import draw  # matplotlib takes a second to import
+            return look_back(fitted, model, data, recipe, compute, log, settings)
 
-                draw(log, fitted, data, model, compute, settings, records)
-            beside = Beside(others, remarks, verdict(records))
-            return conclude(log, fitted, metrics, beside, model, settings)
+
+def look_back(
+    fitted: Fitted,
+    model: nn.Module,
+    data: Splits,
+    recipe: Recipe,
+    compute: Compute,
+    log: RunLog,
+    settings: schema.Config,
+) -> Result:
+    """The result of what was trained: best weights, test figures, baselines, pictures."""
+    log.keep_best(fitted.best_epoch, fitted.best_value, fitted.best_state)
+    model.load_state_dict(fitted.best_state)
+    model.eval()
+    test = evaluate(model, recipe.evaluation_criterion, data.test, data, compute)
+    metrics = dict(fitted.history[fitted.best_epoch])
+    metrics |= {f"{name}/test": value for name, value in test.items()}
+    others, notes = baselines.measure(settings.baselines, data, settings.seed, model)
+    records = read_records(log.run_dir / DIAGNOSTICS)
+    if settings.figures or settings.animations:
+        from dlrun.pictures.draw import draw  # matplotlib takes a second to import
+
+        draw(log, fitted, data, model, compute, settings, records)
+    beside = Beside(others, notes, verdict(records))
+    return conclude(log, fitted, metrics, beside, model, settings)
 
 
 @contextmanager

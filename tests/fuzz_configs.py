@@ -166,7 +166,8 @@ def watch(root: Path) -> None:
     sys.addaudithook(hook)
 
 
-FAULT = re.compile(r"(error: |       )[^\s:=]+(=.*)?: ")  # how a line on a key begins
+# How a line on a key begins, and the one that closes the faults of a sweep.
+FAULT = re.compile(r"(error: |       )[^\s:=]+(=.*)?: |       nothing was started: ")
 
 
 def offence(outcome: Outcome) -> str | None:

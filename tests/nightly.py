@@ -4,8 +4,8 @@
 
 Without names: all that need no download, and with --data, a folder as for data_dir, also those on
 MNIST and notMNIST that lie there. Each is a command as `dlrun experiments` lists it, in a process
-of its own; what fails is listed at the end, and the exit code is 1. The README's table is only
-written when all were run.
+of its own; what fails is listed at the end, and the exit code is 1. With --keep what lies in FOLDER
+already is not run again. The README's table is only written when all were run.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def run(experiment: Experiment, folder: Path, data: Path | None) -> Done:
     environment = dict(os.environ)
     if data is not None:
         environment["DLRUN_DATA_DIR"] = str(data.resolve())
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "dlrun", *words]
-    with (folder / f"{group}-{name}.log").open("w") as log:
-        code = subprocess.run(
-            command, cwd=folder, env=environment, stdout=log, stderr=log
-        ).returncode
+    start, code = time.perf_counter(), 0
+    if not is_over(folder / place):
+        with (folder / f"{group}-{name}.log").open("w") as log:
+            command = [sys.executable, "-m", "dlrun", *words]
+            done = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        code = done.returncode
     seconds = time.perf_counter() - start
     result = "–"
     if code in (0, 3):
@@ -100,6 +100,14 @@ def run(experiment: Experiment, folder: Path, data: Path | None) -> Done:
         )
     print(f"{experiment.command}: {seconds:.0f} s, exit code {code}: {result}", flush=True)
     return Done(experiment, code, seconds, result)
+
+
+def is_over(place: Path) -> bool:
+    """Whether a run has ended there, or a sweep has come to its report."""
+    if (place / "report.html").exists():
+        return True
+    summary = place / "summary.json"
+    return summary.exists() and json.loads(summary.read_text())["status"] == "completed"
 
 
 def run_result(run_dir: Path) -> str:
@@ -137,10 +145,10 @@ def sweep_result(folder: Path) -> str:
 
 def write_table(done: list[Done]) -> None:
     """Writes the table between the marks of the README."""
-    rows = ["| `dlrun …` | seconds | result |", "|---|---|---|"]
+    rows = ["| `dlrun …` | result |", "|---|---|"]
     for each in sorted(done, key=lambda each: order(each.experiment)):
         result = each.result.replace("|", "\\|")
-        rows.append(f"| `{each.experiment.command}` | {each.seconds:.0f} | {result} |")
+        rows.append(f"| `{each.experiment.command}` | {result} |")
     text = README.read_text(encoding="utf-8")
     table = "\n".join([BEGIN, "", *rows, "", END])
     README.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: table, text, flags=re.DOTALL), "utf-8")

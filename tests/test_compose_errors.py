@@ -15,7 +15,10 @@ from dlrun.hydra_app import chosen, without_hydra
 from dlrun.hydra_session import hydra_session, readable_errors
 from dlrun.overrides import spell_out
 
-MODELS = "expected one of cnn, linear, mlp, torchvision"
+MODELS = (
+    "expected one of autoencoder, cnn, conv_autoencoder, deep_mlp, linear, mlp, pca, point, "
+    "torchvision"
+)
 QUOTES = (
     "the value is neither a number, a word, [a list] nor {a: dict}; text with other characters "
     "takes quotes in quotes (for example "
@@ -36,13 +39,15 @@ REFUSED = {
     "model=null": f"model=null: {MODELS}",
     "model=[mlp,3]": f"model=[mlp,3]: {MODELS}",
     "optimizer=[adam,{a.b:1}]": "optimizer=[adam,{a.b:1}]: expected one of adabelief, adadelta, "
-    "adagrad, adam, adamw, gd, lbfgs, lion, momentum, nadam, nesterov, rmsprop, sgd",
+    "adagrad, adam, adamw, cma_es, evolution, gd, lbfgs, lion, momentum, nadam, nelder_mead, "
+    "nesterov, random_search, rmsprop, sgd, simulated_annealing",
     "+model=cnn": "+model=cnn: chosen already, + would add a second one (type model=cnn)",
     "+seed=1": "+seed=1: there already, + would add it (type seed=1)",
     "model@x=mlp": "model@x: no such group; did you mean model?",
     "~seed=3": "~seed=3: Could not delete from config. The value of 'seed' is 0 and not 3.",
     "~optimizer=0.5": "~optimizer=0.5: expected one of adabelief, adadelta, adagrad, adam, adamw, "
-    "gd, lbfgs, lion, momentum, nadam, nesterov, rmsprop, sgd",
+    "cma_es, evolution, gd, lbfgs, lion, momentum, nadam, nelder_mead, nesterov, random_search, "
+    "rmsprop, sgd, simulated_annealing",
     "figures=maybe": "figures=maybe: expected true or false",
     "seed=${seed}": "seed=${seed}: Recursive interpolation detected",
     "seed=${oc.env:NO}": "seed=${oc.env:NO}: \"Environment variable 'NO' not found\"",

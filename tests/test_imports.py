@@ -16,6 +16,7 @@ LAYERS = (
         "launcher_settings",
         "randomness",
         "data_dir",
+        "events",
         "provenance",
         "run_dirs",
         "schema",

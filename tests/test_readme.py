@@ -22,7 +22,7 @@ LINES = [
     for line in block.replace("\\\n", " ").splitlines()
 ]
 COMMANDS = sorted({line for line in LINES if line.startswith("dlrun ")})
-VERBS = ("doctor", "resume", "report")
+VERBS = ("doctor", "resume", "report", "experiments")
 # Checked elsewhere: by .ci/run (set-up), by tests/readme/make_pictures.py (TensorBoard).
 ELSEWHERE = ("python3 -m venv", "tensorboard ", "pip install", "python tests/", "pytest", "eval ")
 

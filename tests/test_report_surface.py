@@ -19,9 +19,9 @@ from report_runs import sweep_of
 from dlrun.report.picture import Animation, Picture
 from dlrun.report.read import Sweep
 from dlrun.report.statistics import settings
-from dlrun.report.surface import contour, paths_and_race
+from dlrun.report.surface import paths_and_race
 from dlrun.report.write import write_report
-from dlrun.surfaces import surface
+from dlrun.surfaces import contour, surface
 
 LOSS = {"metric": "loss/val", "direction": "minimize"}
 

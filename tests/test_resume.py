@@ -646,7 +646,7 @@ WHOLE_NUMBER = "a whole number (epochs=50)"
         ("+epochs=5", f"+epochs=5: expected epochs= and one value: {WHOLE_NUMBER}"),
         ("epochs@x=5", f"epochs@x=5: expected epochs= and one value: {WHOLE_NUMBER}"),
         ("epochs=[5", "epochs=[5: expected key=value (for example epochs=50)"),
-        ("epochs=-1", "epochs=-1: expected a number >= 0 (for example epochs=10)"),
+        ("epochs=-1", "epochs=-1: expected a whole number >= 0 (for example epochs=10)"),
         ("quiet=maybe", "quiet=maybe: expected true or false"),
         (
             "dataset.path=x.csv",
@@ -654,10 +654,10 @@ WHOLE_NUMBER = "a whole number (epochs=50)"
         ),
         (
             "checkpoint.every_steps=0",
-            "checkpoint.every_steps=0: expected a number >= 1 "
+            "checkpoint.every_steps=0: expected a whole number >= 1 "
             "(for example checkpoint.every_steps=500)",
         ),
-        ("device.threads=0", "device.threads=0: expected a number >= 1 and <= 1024 (for exam"),
+        ("device.threads=0", "device.threads=0: expected a whole number >= 1 and <= 1024"),
         ("device.name=tpu", "device.name=tpu: not on this machine, which has cpu"),
     ],
 )
@@ -975,7 +975,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     ),
     "format": (
         lambda state: state.update(format=99),
-        "run: its checkpoint has format 99, this dlrun reads format 1 "
+        "run: its checkpoint has format 99, this dlrun reads format 2 "
         "(go on with the dlrun that wrote it, or start a new run)",
     ),
     "best.pt": (

@@ -25,6 +25,8 @@ SMALL = {
     "regularization": ("seed=0,1",),
     "activations": ("optim.lr=0.1", "seed=0,1"),
     "tpe": ("n_trials=4",),
+    "boston_baselines": ("seed=0,1,2", "figures=false"),
+    "overfitting_cures": ("seed=0", "figures=false", "hydra/launcher=basic"),
 }
 QUICK = ("debug.max_epochs=1", "debug.max_batches=2", "hydra/launcher=basic", "-q")
 JOBS = {
@@ -35,6 +37,8 @@ JOBS = {
     "regularization": 18,
     "activations": 12,
     "tpe": 4,
+    "boston_baselines": 3,
+    "overfitting_cures": 7,
 }
 
 

@@ -202,7 +202,7 @@ def test_the_line_that_refuses_a_name(target: str) -> None:
         "dlrun.cli.os.system": "os",
         "dlrun.data_dir.Path.home": Path.__module__,
         "dlrun.hydra_session.Hydra": "hydra._internal.hydra",
-        "dlrun.train.instantiate": "hydra._internal.instantiate._instantiate2",
+        "dlrun.building.instantiate": "hydra._internal.instantiate._instantiate2",
     }.items(),
 )
 def test_names_that_begin_well_and_lead_away(target: str, place: str) -> None:
