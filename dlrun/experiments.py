@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from dlrun.errors import UserError, nearest, printable, shown
 from dlrun.hydra_session import packaged_conf
+
+if TYPE_CHECKING:
+    from rich.padding import Padding
+    from rich.table import Table
 
 # The order in which a course takes them; those of other names come last.
 LESSONS = (
@@ -109,31 +113,46 @@ def names(experiment: Experiment, word: str) -> bool:
 
 def print_list(found: Sequence[Experiment], *, whole: bool) -> None:
     """Lesson by lesson a line each; whole: all that the files say."""
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     for lesson in dict.fromkeys(experiment.lesson for experiment in found):
         console.print()
         console.print(Text(printable(lesson), style="bold"))
-        table = Table.grid(padding=(0, 2))
-        width = max(len(e.command) for e in found)
-        table.add_column(no_wrap=True, min_width=width)
-        table.add_column(ratio=1)
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=True)
-        for experiment in (e for e in found if e.lesson == lesson):
-            head = {key: printable(text) for key, text in experiment.head.items()}
-            cells = (head.get(key, "") for key in ("Question", "Time", "Data"))
-            table.add_row(Text(printable(experiment.command), "cyan"), *map(Text, cells))
-            if whole:
-                told = [
-                    f"{key}: {head[key]}" for key in ("Runs", "To see", "Source") if key in head
-                ]
-                table.add_row("", Text("\n".join(told), style="dim"), "", "")
-        console.print(Padding(table, (0, 0, 0, 2)))
+        of_lesson = [experiment for experiment in found if experiment.lesson == lesson]
+        width = max(len(experiment.command) for experiment in found)
+        told = Group(*map(whole_head, of_lesson)) if whole else table(of_lesson, width)
+        console.print(Padding(told, (0, 0, 0, 2)))
     console.print()
     console.print("Type dlrun and the first column; whatever is typed behind it takes its place:")
     console.print(Text(f"  dlrun {found[0].command} seed=1", style="cyan"))
+
+
+def table(found: Sequence[Experiment], width: int) -> Table:
+    """A row an experiment: what to type, its question, its time, the data that it needs."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, min_width=width)
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True)
+    for experiment in found:
+        told = [printable(experiment.head.get(key, "")) for key in ("Question", "Time", "Data")]
+        grid.add_row(Text(printable(experiment.command), "cyan"), *map(Text, told))
+    return grid
+
+
+def whole_head(experiment: Experiment) -> Padding:
+    """What to type, and below it all that the file says at its top."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    head = {key: text for key, text in experiment.head.items() if key != "Lesson"}
+    lines = [f"{key}: {printable(text)}" for key, text in head.items()]
+    told = Padding(Text("\n".join(lines)), (0, 0, 0, 2))
+    return Padding(Group(Text(printable(experiment.command), "cyan"), told), (0, 0, 1, 0))

@@ -178,9 +178,11 @@ def require_known(app: Hydra, overrides: list[str]) -> None:
         if group in ("sweep", "experiment") and name not in ("", "null"):
             names = app.config_loader.get_group_options(group, ObjectType.CONFIG)
             if name.isidentifier() and name not in names:
-                raise UserError(
-                    f"{shown(word)}: expected one of {', '.join(names)}{nearest(name, names)}"
-                )
+                other = {"sweep": "experiment", "experiment": "sweep"}[group]
+                if name in app.config_loader.get_group_options(other, ObjectType.CONFIG):
+                    raise UserError(f"{shown(word)}: is one of the group {other} ({other}={name})")
+                hint = nearest(name, names) or " (dlrun experiments lists them)"
+                raise UserError(f"{shown(word)}: expected one of {', '.join(names)}{hint}")
 
 
 def show_config(

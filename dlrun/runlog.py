@@ -292,7 +292,7 @@ class RunLog:
         folder = self.run_dir / "figures"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.gif").write_bytes(gif)
-        self._add(events.moving_picture(f"plots/{name}", gif, width, height), step)
+        self._add(events.moving_picture(f"animations/{name}", gif, width, height), step)
 
     def _add(self, value: Any, step: int | None = None) -> None:
         """Writes an entry that SummaryWriter has no method for."""

@@ -153,7 +153,7 @@ def test_an_animation_is_a_file_and_moves_in_tensorboard_too(tmp_path: Path) -> 
     with open_log(tmp_path) as log:
         log.animation("path", content, width=30, height=20, step=7)
     assert (tmp_path / "figures/path.gif").read_bytes() == content
-    (image,) = read_events(tmp_path).Images("plots/path")
+    (image,) = read_events(tmp_path).Images("animations/path")
     assert (image.step, image.width, image.height) == (7, 30, 20)
     assert image.encoded_image_string == content
     with Image.open(io.BytesIO(image.encoded_image_string)) as opened:
