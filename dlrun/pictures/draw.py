@@ -73,7 +73,7 @@ def animations(run: Shown) -> Iterator[tuple[str, list[Frame]]]:
     """Names and frames (H, W, 3) of what moves."""
     if run.fitted.snapshots:
         yield "decision_regions", grown_regions(run)
-    if run.data.task == "surface" and len(run.data.in_shape) == 1 and run.data.in_shape[0] == 2:
+    if run.data.task == "surface" and run.data.in_shape == (2,):
         yield "path", race(run)
     if run.data.task == "reconstruction" and len(run.data.in_shape) == 3 and len(run.part) > 1:
         stops, decoded = morph(run)
