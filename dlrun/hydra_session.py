@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from dlrun.compose_errors import USER_PROVIDER, concerns_config, explain
 from dlrun.errors import Failure, UserError, shown
 from dlrun.launcher_settings import LAUNCHERS
-from dlrun.run_dirs import register_resolvers
+from dlrun.run_dirs import file_stem, register_resolvers
 from dlrun.schema import GROUPS, Config, Sweeper
 from dlrun.targets import Trust, find_target
 
@@ -179,7 +179,7 @@ def chosen(hydra_config: HydraConf) -> dict[str, str | list[str] | None]:
         paths = [entry.config_path.split("/") for entry in files.defaults if entry.config_path]
         for group in lists:
             choices[group] = [path[1] for path in paths if path[0] == group]
-    return choices
+    return {group: file_stem(choice) for group, choice in choices.items()}
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

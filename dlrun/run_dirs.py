@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,13 +25,24 @@ def register_resolvers() -> None:
 def run_names(*, _root_: DictConfig) -> str:
     """`<model>-<optimizer>-<dataset>`: what was chosen, as a file name."""
     choices = _root_.hydra.runtime.choices
-    names = [str(choices.get(group)) for group in ("model", "optimizer", "dataset")]
+    names = [str(file_stem(choices.get(group))) for group in ("model", "optimizer", "dataset")]
     return "-".join(file_name(name) for name in names)
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
     """The sweep preset's name, or `multirun` for one typed on the command line."""
-    return file_name(str(_root_.hydra.runtime.choices.get("sweep") or "multirun"))
+    return file_name(str(file_stem(_root_.hydra.runtime.choices.get("sweep")) or "multirun"))
+
+
+def file_stem(choice: Any) -> Any:
+    """A choice as its file is called: Hydra takes model=mlp.yaml and model=/mlp as well.
+
+    >>> file_stem("mlp.yaml"), file_stem(["dropout", "l1.yaml"]), file_stem(None)
+    ('mlp', ['dropout', 'l1'], None)
+    """
+    if isinstance(choice, list):
+        return [file_stem(name) for name in choice]
+    return choice.removesuffix(".yaml").lstrip("/") if isinstance(choice, str) else choice
 
 
 def job_name(*, _root_: DictConfig) -> str:

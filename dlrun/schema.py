@@ -75,7 +75,7 @@ class Device:
     precision: str = setting("fp32", choices=("fp32", "bf16", "fp16"))  # fp16 scales the loss
     compile: bool = False  # torch.compile the model: slow first step, pays on long runs
     threads: Optional[int] = setting(
-        None, ge=1, le=1024, example=2
+        None, ge=1, le=512, example=2
     )  # CPU threads; null: torch's choice
     deterministic: bool = True  # only algorithms that repeat bit for bit on this machine
 

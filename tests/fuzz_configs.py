@@ -166,8 +166,12 @@ def watch(root: Path) -> None:
     sys.addaudithook(hook)
 
 
-# How a line on a key begins, and the one that closes the faults of a sweep.
-FAULT = re.compile(r"(error: |       )[^\s:=]+(=.*)?: |       nothing was started: ")
+# How a line on a key begins (in a sweep with the jobs that have it), a second line on it, and the
+# line that closes the faults of a sweep.
+FAULT = re.compile(
+    r"(error: |       )(jobs? [\d, …]+: )?[^\s:=]+(=.*)?: "
+    r"|       \(for example |       nothing was started: "
+)
 
 
 def offence(outcome: Outcome) -> str | None:

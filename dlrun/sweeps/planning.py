@@ -19,7 +19,7 @@ from dlrun.hydra_session import writable
 from dlrun.loading import for_model
 from dlrun.metrics import METRICS
 from dlrun.overrides import spell_out
-from dlrun.run_dirs import file_name
+from dlrun.run_dirs import sweep_name
 from dlrun.stopping import HIGHER_IS_BETTER
 from dlrun.sweeps.compose import Composed, Composer, fault_report
 from dlrun.sweeps.plan import Job, Plan, digest, is_folder_name
@@ -280,7 +280,7 @@ def _empty_plan(
     sweeper: schema.Sweeper, words: Sequence[str], composer: Composer, config: DictConfig
 ) -> Plan:
     return Plan(
-        name=file_name(str(config.hydra.runtime.choices.get("sweep") or "multirun")),
+        name=sweep_name(_root_=config),
         metric=sweeper.metric,
         direction=sweeper.direction,
         search=sweeper.search,
