@@ -39,7 +39,7 @@ def train_step(
         if seen is None:  # L-BFGS comes back for more, and its line search may step too far
             if not math.isfinite(loss.item()):  # the gradients of the step before still stand
                 raise NotFinite("loss", loss.item())
-            seen = outputs.detach().clone(), loss.detach()  # they may be parameters themselves
+            seen = held(outputs), loss.detach()
         objective = loss + l1_penalty(parameters, l1) if l1 > 0 else loss
         optimizer.zero_grad(set_to_none=True)  # as late as this: backward reuses the memory
         (objective if scaler is None else scaler.scale(objective)).backward()  # type: ignore[no-untyped-call]
@@ -90,12 +90,21 @@ def direct_step(
         return loss + l1_penalty(run.parameters, l1) if l1 > 0 else loss
 
     outputs, loss = forward()
-    seen = outputs.clone(), loss  # outputs may be the parameters themselves, as in model=point
+    seen = held(outputs), loss
     kept = [buffer.clone() for buffer in run.model.buffers()]
     optimizer.step(objective)
     for buffer, before in zip(run.model.buffers(), kept, strict=True):
         buffer.copy_(before)  # batch normalisation has seen every point that was tried
     return seen
+
+
+def held(outputs: Tensor) -> Tensor:
+    """The outputs as they are now, whatever becomes of the parameters.
+
+    They may be parameters themselves, as in model=point; those that were computed are not copied.
+    """
+    may_alias = outputs.is_leaf or outputs._is_view()
+    return outputs.detach().clone() if may_alias else outputs.detach()
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

@@ -503,7 +503,7 @@ def test_the_path_is_that_of_the_epochs_over_the_functions_values(
     assert [name for name, _ in paths.path(on_bowl(SGD))] == ["path"]
     frames = paths.race(on_bowl(SGD))
     assert len(frames) >= 3
-    x, y, height, ways, minima, title, _ = calls["surface_paths"][0]
+    x, y, height, ways, title, minima, _ = calls["surface_paths"][0]
     assert height.shape == (len(y), len(x))
     np.testing.assert_allclose(height, (x[None] ** 2 + 4 * y[:, None] ** 2) / 2, rtol=1e-5)
     assert {name: way.tolist() for name, way in ways.items()} == {
