@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -36,14 +38,11 @@ def build_model(
     `start_from` (inputs, targets), or on model.init_from; `resumed` ones come later.
     """
     torch.manual_seed(stream_seed(settings.seed, "init"))
-    node = dict(settings.model)
-    init_from, patterns = (node.pop(key, None) for key in MODEL_KEYS)
-    factory = instantiate({"_convert_": "all", **node})
+    init_from, patterns = (settings.model.get(key) for key in MODEL_KEYS)
     out_features = losses.out_features(
         settings.loss.name, data.task, len(data.classes), data.in_shape
     )
-    model: nn.Module = factory(in_shape=data.in_shape, out_features=out_features)
-    model.to(compute.device)
+    model = call_model(settings.model, data.in_shape, out_features).to(compute.device)
     check_output(model, data, out_features, compute)
     notes = []
     start_from = getattr(model, "start_from", None)
@@ -56,6 +55,14 @@ def build_model(
         model.compile()
     torch.manual_seed(stream_seed(settings.seed, "dropout"))
     return model, notes
+
+
+def call_model(node: Mapping[str, Any], in_shape: tuple[int, ...], out_features: int) -> nn.Module:
+    """The network that a model's config names, on the CPU, with new weights."""
+    own = {key: value for key, value in node.items() if key not in MODEL_KEYS}
+    factory = instantiate({"_convert_": "all", **own})
+    model: nn.Module = factory(in_shape=in_shape, out_features=out_features)
+    return model
 
 
 def check_output(model: nn.Module, data: Splits, out_features: int, compute: Compute) -> None:

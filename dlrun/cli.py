@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 
 from dlrun.errors import Failure, UserError, nearest, printable
 from dlrun.signals import SAVE, Interrupted, not_yet
-
-VERBS = ("train", "resume", "report", "experiments", "doctor")
+from dlrun.verbs import VERBS
 
 
 def main() -> None:
@@ -68,25 +68,9 @@ def drop_output() -> None:
 def run_verb(arguments: Sequence[str]) -> int:
     """Exit code of the verb that the arguments name; imports what it needs only now."""
     verb, rest = choose_verb(arguments)
-    if verb == "doctor":
-        from dlrun.doctor import doctor
-
-        return doctor(rest)
-    if verb == "resume":
-        from dlrun.resume import resume
-
-        return resume(rest)
-    if verb == "report":
-        from dlrun.report.command import report
-
-        return report(rest)
-    if verb == "experiments":
-        from dlrun.experiments import experiments
-
-        return experiments(rest)
-    from dlrun.hydra_app import run_hydra
-
-    return run_hydra(rest)
+    module, function = VERBS[verb]
+    code: int = getattr(importlib.import_module(module), function)(rest)
+    return code
 
 
 def choose_verb(arguments: Sequence[str]) -> tuple[str, list[str]]:

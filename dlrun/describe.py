@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dlrun import schema
-from dlrun.datasets import Splits
+from dlrun.datasets import Scaling, Splits, Task
+from dlrun.datasets.framing import Framing, framing_of
+from dlrun.datasets.samples import TRANSFORMS, Transform
 from dlrun.models.summary import LayerRow, Totals
 
 
@@ -103,6 +107,79 @@ def _choice(choices: Mapping[str, Any], group: str) -> str:
     return str(choice)
 
 
+@dataclass(frozen=True)
+class StoredData:
+    """What a run has kept of its data: enough to predict, not the data itself.
+
+    Fields as those of Splits; runs of an older dlrun have no checksum. fingerprint: see
+    `fingerprint`. framing: of images; None where the run has kept none.
+    """
+
+    task: Task
+    in_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    features: tuple[str, ...]
+    target_name: str
+    input_scaling: Scaling | None
+    target_scaling: Scaling | None
+    fingerprint: Sequence[str | float]
+    checksum: str | None = None
+    columns: tuple[str, ...] = ()
+    transform: Transform = "none"
+    fill: Tensor | None = None
+    framing: Framing | None = None
+
+
+def read_stored_data(stored: Mapping[str, Any]) -> StoredData:
+    """What `stored_data` gave, out of a checkpoint again.
+
+    Raises KeyError, TypeError or ValueError for what it cannot have given.
+    """
+
+    def scaling(name: str) -> Scaling | None:
+        kept = stored[name]
+        return None if kept is None else Scaling(kept["mean"], kept["std"])
+
+    return StoredData(
+        task=stored["task"],
+        in_shape=tuple(int(size) for size in stored["in_shape"]),
+        classes=tuple(str(name) for name in stored["classes"]),
+        features=tuple(str(name) for name in stored["features"]),
+        target_name=str(stored["target_name"]),
+        input_scaling=scaling("input_scaling"),
+        target_scaling=scaling("target_scaling"),
+        fingerprint=list(stored["fingerprint"]),
+        checksum=None if stored.get("checksum") is None else str(stored["checksum"]),
+        columns=tuple(str(name) for name in stored.get("columns", ())),
+        transform=_transform(stored.get("transform", "none")),
+        fill=_fill(stored.get("fill"), stored["in_shape"]),
+        framing=None if stored.get("framing") is None else _framing(stored["framing"]),
+    )
+
+
+def _transform(name: Any) -> Transform:
+    if name not in TRANSFORMS:
+        raise ValueError(name)
+    return TRANSFORMS[TRANSFORMS.index(name)]
+
+
+def _framing(stored: Mapping[str, Any]) -> Framing:
+    background, extent = (
+        None if stored[name] is None else float(stored[name]) for name in ("background", "extent")
+    )
+    if extent is not None and (background is None or not 0 < extent <= 1):
+        raise ValueError(extent)
+    return Framing(background, extent)
+
+
+def _fill(stored: Any, in_shape: Sequence[int]) -> Tensor | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, Tensor) or tuple(stored.shape) != tuple(in_shape):
+        raise ValueError(stored)
+    return stored
+
+
 def stored_data(data: Splits) -> dict[str, Any]:
     """What prediction will need of the data, as plain values and tensors for the checkpoint."""
     stored: dict[str, Any] = {
@@ -112,11 +189,26 @@ def stored_data(data: Splits) -> dict[str, Any]:
         "features": list(data.features),
         "target_name": data.target_name,
         "fingerprint": fingerprint(data),
+        "checksum": data.checksum,
+        "columns": list(data.columns),
+        "transform": data.transform,
+        "fill": data.fill,
+        "framing": _stored_framing(data),
     }
     for name in ("input_scaling", "target_scaling"):
         scaling = getattr(data, name)
         stored[name] = None if scaling is None else {"mean": scaling.mean, "std": scaling.std}
     return stored
+
+
+def _stored_framing(data: Splits) -> dict[str, float | None] | None:
+    """None for what is no image; neither background nor extent where any file is squeezed."""
+    if len(data.in_shape) != 3:
+        return None
+    if data.squeezed:
+        return {"background": None, "extent": None}
+    framing = framing_of(data.train.inputs, data.input_scaling)
+    return {"background": framing.background, "extent": framing.extent}
 
 
 def fingerprint(data: Splits) -> list[str | float]:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from dlrun.errors import UserError, nearest, printable, shown
 from dlrun.hydra_session import packaged_conf
+from dlrun.verbs import VerbParser
 
 if TYPE_CHECKING:
     from rich.padding import Padding
@@ -42,19 +43,14 @@ class Experiment:
 
 def experiments(words: Sequence[str]) -> int:
     """Exit code of `dlrun experiments WORDS`: lists all of them, or those that a word names."""
-    parser = argparse.ArgumentParser(
-        prog="dlrun experiments",
+    parser = VerbParser(
+        "experiments",
         usage="dlrun experiments [WORD]",
         description="The experiments of the course by lesson; of those that WORD names (a lesson, "
         "a name, a data set, or a part of one) everything that their files say.",
-        allow_abbrev=False,
+        example="dlrun experiments",
     )
     parser.add_argument("word", nargs="?", help=argparse.SUPPRESS)
-
-    def error(message: str) -> NoReturn:
-        raise UserError(f"dlrun experiments: {shown(message)} (type dlrun experiments)")
-
-    parser.error = error  # type: ignore[method-assign]
     word = parser.parse_args(list(words)).word
     found = sorted(all_experiments(), key=order)
     if word is not None:

@@ -15,10 +15,27 @@ TEXT = """\
 dlrun: train networks from config files, compare them, look at them in TensorBoard.
 
   dlrun [train] [key=value ...]    train (the default verb)
-  dlrun resume RUN_DIR             go on with an interrupted run from its last checkpoint
+  dlrun resume RUN                 go on with an interrupted run from its last checkpoint
+  dlrun rerun RUN [key=value ...]  train once more from a run's config, and compare the two
   dlrun report SWEEP_DIR...        what a sweep has found: tables, pictures, a page
   dlrun experiments                the course, lesson by lesson: experiments that are ready to run
+
+  dlrun ls [DIR...]                a table of runs and sweeps; --where 'accuracy/val>0.95', --sort
+  dlrun show RUN                   one run: config, figures, learning curves
+  dlrun diff RUN RUN...            what differs between runs: config, metrics, versions
+  dlrun tag RUN WORD...            put words on a run, to find it by
+  dlrun rm RUN...                  move runs to the trash, which --purge empties
+
+  dlrun evaluate RUN               judge it on a split or on other data: per class, calibration
+  dlrun predict RUN FILE...        what it says of images or of the rows of a table
+  dlrun serve RUN                  a page on this machine to draw a digit and see the prediction
+  dlrun export RUN --format onnx   a file for other programs; torch_export, safetensors
+  dlrun pack RUN, unpack FILE      a run as one file, and back
+
+  dlrun completion install         TAB completes verbs, runs, groups and choices
   dlrun doctor                     check this installation, its devices and data
+
+RUN is a directory, a packed file, the beginning of a run's name, or `last`.
 
 Groups, each choice a file; choose with group=choice (optim is short for optimizer):
 
@@ -38,8 +55,6 @@ Examples:
 
 Flags:
 {flags}
-
-Completion: eval "$(dlrun -sc install=bash)" (zsh too), dlrun -sc install=fish | source
 """
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -57,6 +57,11 @@ def run_hydra(words: Sequence[str]) -> int:
             "--experimental-rerun: reads a pickle, which can run anybody's code "
             "(type dlrun with the overrides that stand in RUN/.hydra/overrides.yaml)"
         )
+    if args.shell_completion:
+        from dlrun.completion.command import print_for_hydra
+
+        print_for_hydra(args.overrides)
+        return 0
     overrides: list[str] = args.overrides
     trust: Trust = "all" if args.trust else "own"
     with (
@@ -71,8 +76,6 @@ def run_hydra(words: Sequence[str]) -> int:
             app.hydra_help(config_name, parser, args)
         elif args.cfg:
             show_config(app, config_name, overrides, args)
-        elif args.shell_completion:
-            complete_shell(app, config_name, overrides)
         elif args.info:
             app.show_info(args.info, config_name, overrides)
         elif args.multirun or multirun_is_asked_for(app, config_name, overrides):
@@ -196,18 +199,3 @@ def show_config(
         raise UserError(
             f"--package={shown(args.package)}: no such part of the config (for example -p model)"
         ) from None
-
-
-def complete_shell(app: Hydra, config_name: str, overrides: list[str]) -> None:
-    """Print completions for the line that the shell hands over; `optim` completes as typed."""
-    typed = os.environ.get("COMP_LINE", "")
-    alias = " optim=" in typed or " optim." in typed
-    if alias:
-        os.environ["COMP_LINE"] = typed.replace(" optim=", " optimizer=").replace(
-            " optim.", " optimizer."
-        )
-    answer = io.StringIO()
-    with redirect_stdout(answer):
-        app.shell_completion(config_name, overrides)
-    text = answer.getvalue()
-    print(text.replace("optimizer", "optim") if alias else text, end="")

@@ -13,6 +13,7 @@ from dlrun import schema
 from dlrun.check import OPTIONAL_SPLIT_KEYS, SPLIT_KEYS
 from dlrun.data_dir import data_root
 from dlrun.datasets import Samples, Split, Splits, split, to_reconstruct
+from dlrun.datasets.checksum import checksum
 from dlrun.describe import fingerprint, same_data
 from dlrun.device import Compute
 from dlrun.errors import Failure, UserError
@@ -31,7 +32,8 @@ def load_data(settings: schema.Config) -> Splits:
                 f"dataset.{missing[0]}: needs a value, for dlrun splits this data set; its config "
                 f"has to have {', '.join(needed)}"
             )
-        loaded = split(loaded, seed=settings.seed, **options)
+        sha256 = checksum(loaded)
+        loaded = replace(split(loaded, seed=settings.seed, **options), checksum=sha256)
     if not isinstance(loaded, Splits):
         raise UserError(
             f"dataset._target_={node['_target_']}: expected Samples or Splits from dlrun.datasets, "
@@ -39,7 +41,7 @@ def load_data(settings: schema.Config) -> Splits:
         )
     if len(loaded.train) == 0:
         raise UserError("dataset: the training split is empty, expected at least one sample")
-    return loaded
+    return loaded if loaded.checksum else replace(loaded, checksum=checksum(loaded))
 
 
 def load_all(
@@ -84,12 +86,18 @@ def to_device(data: Splits, compute: Compute) -> Splits:
     parts = (data.train, data.val, data.test)
     if not all(isinstance(part.inputs, torch.Tensor) for part in parts):
         return data
-    size = sum(part.inputs.numel() * part.inputs.element_size() for part in parts)  # type: ignore[attr-defined]
+    size = sum(values.nbytes for part in parts for values in held_by(part))
     if device.type == "cuda" and size > 0.6 * torch.cuda.mem_get_info(device)[0]:
         note = f"{size / 2**30:.1f} GiB do not fit on {device}; batches are copied there one by one"
         return replace(data, notes=(*data.notes, note))
     train, val, test = (moved(part, device) for part in parts)
     return replace(data, train=train, val=val, test=test)
+
+
+def held_by(part: Split) -> list[torch.Tensor]:
+    """The tensors of a split, each once: an autoencoder's pixels may be its inputs themselves."""
+    assert isinstance(part.inputs, torch.Tensor)
+    return [part.inputs] if part.targets is part.inputs else [part.inputs, part.targets]
 
 
 def moved(part: Split, device: torch.device) -> Split:

@@ -16,6 +16,7 @@ from dlrun.device import Compute, describe
 from dlrun.models.summary import summarize, total_parameters
 from dlrun.runlog import RunLog
 from dlrun.state import FORMAT, Recipe
+from dlrun.summary import data_record
 from dlrun.terminal import display_path
 from dlrun.yaml_files import dump_yaml
 
@@ -44,6 +45,8 @@ def introduce(
         parameters=totals.parameters,
         trainable_parameters=totals.trainable,
         hparams=hparams,
+        monitor=recipe.monitor,
+        data=data_record(str(choices.get("dataset")), data),
     )
     plain = OmegaConf.to_container(config, resolve=True)
     log.about = {

@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from dlrun import schema
 from dlrun.check import check
 from dlrun.checkpoint import newest_checkpoint
 from dlrun.errors import UserError, shown
@@ -28,26 +26,20 @@ from dlrun.hydra_app import make_own_modules_importable
 from dlrun.overrides import spell_out
 from dlrun.result import Result
 from dlrun.run_files import locked, read_summary
-from dlrun.stored import require_ours, require_plain_files, require_run, stored_config
+from dlrun.runs.find import find_run
+from dlrun.stored import (
+    FREE,
+    merged,
+    require_ours,
+    require_plain_files,
+    require_run,
+    stored_config,
+)
 from dlrun.targets import Trust
 from dlrun.terminal import typed_path
 from dlrun.train import train
+from dlrun.verbs import RUN_HELP, TRUST_HELP, VerbParser
 
-# What may differ from before without making another experiment of it, and what it accepts.
-FREE = {
-    "epochs": "a whole number (epochs=50)",
-    "quiet": "true or false",
-    "figures": "true or false",
-    "animations": "true or false",
-    "data_dir": "a folder",
-    "dataset.path": "a file or folder, and a data set that has a path",
-    "device.name": "the name of a device (device.name=cpu)",
-    "device.threads": "a whole number (device.threads=2)",
-    "debug.traceback": "true or false",
-    "checkpoint.every_epochs": "a whole number or null",
-    "checkpoint.every_steps": "a whole number or null",
-    "checkpoint.every_minutes": "a number or null",
-}
 SPANS_THE_RUN = ("cosine", "one_cycle", "linear_warmup")  # schedules made for a number of epochs
 OVER = ("completed", "diverged", "pruned")  # status of a run that has come to its end
 
@@ -59,19 +51,20 @@ def resume(words: Sequence[str]) -> int:
     # A job of a sweep lies in a directory with `=` in its name.
     places = [word for word in args.words if "=" not in word or os.path.isdir(word)]
     if len(places) != 1:
-        parser.error(f"dlrun resume: expected one directory of a run, got {len(places)}")
+        parser.error(f"expected one run, got {len(places)}")
     overrides = [spell_out(word) for word in args.words if word != places[0]]
     overrides += ["quiet=true"] if args.quiet else []
     if args.trust:  # else nothing that lies in the current directory is ever imported
         make_own_modules_importable()
-    if os.path.exists(os.path.join(places[0], "sweep.yaml")):
+    run_dir = find_run(places[0])
+    trust: Trust = "all" if args.trust else "data"
+    if (run_dir / "sweep.yaml").exists():
         from dlrun.sweeps import sweep
 
-        trust: Trust = "all" if args.trust else "data"
-        return sweep.resume(Path(places[0]), overrides, trust, args.retry_failed)
+        return sweep.resume(run_dir, overrides, trust, args.retry_failed)
     if args.retry_failed:
         parser.error(f"--retry-failed: is for sweeps, and {shown(places[0])} is none")
-    result = resume_run(Path(places[0]), overrides, trust="all" if args.trust else "data")
+    result = resume_run(run_dir, overrides, trust=trust)
     if isinstance(result, int):
         return result
     if result.advice is not None:
@@ -79,33 +72,26 @@ def resume(words: Sequence[str]) -> int:
     return result.exit_code
 
 
-def flag_parser() -> argparse.ArgumentParser:
+def flag_parser() -> VerbParser:
     """The parser of what follows `dlrun resume`."""
-    parser = argparse.ArgumentParser(
-        prog="dlrun resume",
-        usage="dlrun resume [-q] [--trust] RUN_DIR [key=value ...]\n"
+    parser = VerbParser(
+        "resume",
+        usage="dlrun resume [-q] [--trust] RUN [key=value ...]\n"
         "       dlrun resume [-q] [--trust] [--retry-failed] SWEEP_DIR [hydra/launcher=local ...]",
         description="Go on with an interrupted run from its last checkpoint, as if it had never "
         "stopped, or train one that is over for more epochs (epochs=N, in all).",
-        epilog=f"Keys that may change: {', '.join(FREE)}. Anything else would be another "
-        "experiment: start a new run for it.",
-        allow_abbrev=False,
+        example="dlrun resume RUN, a directory below outputs/runs, or last",
+    )
+    parser.epilog = (
+        f"{RUN_HELP} Keys that may change: {', '.join(FREE)}. Anything else would be another "
+        "experiment: start a new run for it."
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("-q", "--quiet", action="store_true", help="no output but errors")
     parser.add_argument(
         "--retry-failed", action="store_true", help="of a sweep: run the failed jobs again"
     )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="call whatever the stored config names, also code that is not dlrun's or torch's",
-    )
-
-    def error(message: str) -> NoReturn:
-        raise UserError(f"{message} (type dlrun resume RUN_DIR, a directory below outputs/runs)")
-
-    parser.error = error  # type: ignore[method-assign]
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     return parser
 
 
@@ -187,43 +173,6 @@ def parse(overrides: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def merged(
-    before: Mapping[str, Any],
-    stored: Mapping[str, Any] | None,
-    changes: Mapping[str, Any],
-    run_dir: Path,
-) -> DictConfig:
-    """The checkpoint's config with the changes: those of earlier resumes, and the new ones.
-
-    Raises UserError where the stored config is not the checkpoint's, or a change has a wrong type.
-    """
-    old, new = dict(entries(before)), dict(entries(stored or before))
-    differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
-    if names := sorted(set(differing) - set(FREE)):
-        raise UserError(
-            f"{shown(run_dir)}: .hydra/config.yaml has another {shown(', '.join(names[:5]))} than "
-            "the checkpoint was made with: it would be another experiment (undo the change)"
-        )
-    try:
-        config = OmegaConf.merge(OmegaConf.structured(schema.Config), dict(before))
-    except OmegaConfBaseException as error:
-        raise UserError(
-            f"{shown(run_dir)}: in its checkpoint {error.full_key or 'config'}: "
-            f"{shown(str(error).splitlines()[0])}"
-        ) from error
-    assert isinstance(config, DictConfig)
-    for key, value in {**{key: new.get(key) for key in differing}, **changes}.items():
-        parent, _, name = key.rpartition(".")
-        node = OmegaConf.select(config, parent) if parent else config
-        try:
-            if name not in node or isinstance(value, (list, dict)) or "${" in str(value):
-                raise UserError(f"{key}={shown(value)}: expected {FREE[key]}")
-            node[name] = value
-        except OmegaConfBaseException as error:
-            raise UserError(f"{key}={shown(value)}: expected {FREE[key]}") from error
-    return config
-
-
 def lengthened(
     config: DictConfig,
     checkpoint: Mapping[str, Any],
@@ -267,12 +216,3 @@ def why_not_longer(config: DictConfig) -> str | None:
     if config.debug.max_epochs is not None:
         return f"debug.max_epochs={config.debug.max_epochs} ends this run before"
     return None
-
-
-def entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested dicts; a list is one value."""
-    if isinstance(value, Mapping) and value:
-        for name, item in value.items():
-            yield from entries(item, f"{path}.{name}" if path else str(name))
-    else:
-        yield path, value

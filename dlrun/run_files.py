@@ -16,6 +16,7 @@ from typing import Any
 import filelock
 
 from dlrun.errors import UserError, printable
+from dlrun.privacy import all_without_names
 
 METRICS = "metrics.jsonl"
 DIAGNOSTICS = "diagnostics.jsonl"
@@ -180,8 +181,8 @@ def read_summary(run_dir: Path) -> dict[str, Any] | None:
 
 
 def write_summary(run_dir: Path, summary: Mapping[str, Any]) -> None:
-    """Replaces summary.json."""
-    text = json.dumps(plain(summary), indent=2, ensure_ascii=False)
+    """Replaces summary.json; the user's name and home directory are left out of it."""
+    text = json.dumps(all_without_names(plain(summary)), indent=2, ensure_ascii=False)
     replace_text(run_dir / "summary.json", text + "\n")
 
 

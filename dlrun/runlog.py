@@ -18,7 +18,8 @@ from dlrun.diagnostics import Record, scalars, to_line
 from dlrun.errors import Failure, UserError
 from dlrun.evaluation import Line
 from dlrun.failures import explain
-from dlrun.provenance import git_state, installed_versions
+from dlrun.provenance import Origin
+from dlrun.provenance import origin as own_origin
 from dlrun.run_files import (
     DIAGNOSTICS,
     METRICS,
@@ -35,6 +36,7 @@ from dlrun.run_files import (
     write_summary,
     writing_threads_quiet,
 )
+from dlrun.summary import new_summary, resumed_summary
 from dlrun.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class RunLog:
     As a context manager it holds the directory, closes its files and writes down how the run
     ended, also when an exception ends it. With a checkpoint it goes on from there: files are cut
     back to it, and the lines of the epochs until then are its `history`.
+    origin: None for a run of this process's own.
     """
 
     def __init__(
@@ -60,33 +63,11 @@ class RunLog:
         overrides: Sequence[str],
         terminal: Terminal,
         checkpoint: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.run_dir = run_dir
         self.terminal = terminal
-        self.summary: dict[str, Any] = {
-            "status": "running",
-            "stopped_by": None,
-            "error": None,
-            "seed": None,
-            "overrides": list(overrides),
-            "hparams": {},
-            "epochs": 0,
-            "steps": 0,
-            "evaluations": 0,
-            "parameters": None,
-            "trainable_parameters": None,
-            "best_epoch": None,
-            "metrics": {},
-            "baselines": {},
-            "diagnosis": None,
-            "skipped_batches": 0,
-            "train_seconds": None,
-            "samples_per_second": None,
-            "device": None,
-            "versions": installed_versions(),
-            "git": None if checkpoint is not None else git_state(),
-            "resumed": [],
-        }
+        self.summary = new_summary(overrides, origin or own_origin())
         self.history: list[Line] = []
         self.profiler: Any = None  # a torch.profiler.profile while one records
         self.about: dict[str, Any] = {}  # what checkpoints say of the run beside its state
@@ -125,16 +106,13 @@ class RunLog:
         done = checkpoint["epoch"] - (checkpoint["pass"] is not None)
         self.history = read_history(self.run_dir, done)
         fresh, step = self.summary, checkpoint["step"]
-        self.summary = {**fresh, **(read_summary(self.run_dir) or {})}
-        before = self.summary["versions"]
-        changed = {name: v for name, v in fresh["versions"].items() if before.get(name) != v}
-        note = {"step": step, "overrides": list(fresh["overrides"]), "versions": changed}
-        resumed = [*self.summary["resumed"], note]
+        before = read_summary(self.run_dir) or {}
+        self.summary = resumed_summary(before, fresh, step)
         self.notes.append(f"resumed at step {step:,}, in epoch {len(self.history)}")
-        if changed:
-            names = ", ".join(f"{name} {before.get(name)} → {v}" for name, v in changed.items())
+        if changed := self.summary["resumed"][-1]["versions"]:
+            known = before.get("versions", {})
+            names = ", ".join(f"{name} {known.get(name)} → {v}" for name, v in changed.items())
             self.notes.append(f"versions have changed: {names}; figures may differ from now on")
-        self.summary.update(status="running", stopped_by=None, error=None, resumed=resumed)
         if self.history:
             self.summary.update(epochs=done, steps=self.history[-1]["step"])
 

@@ -47,15 +47,15 @@ class Terminal:
     def config(self, title: str, groups: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
         """A short tree: each group's choice and the values that it sets."""
         # A tree would cut or break its title; a path is there to be copied.
-        self._print(_literal(title, "bold"), soft_wrap=True, end="")
+        self._print(literal(title, "bold"), soft_wrap=True, end="")
         tree = Tree("", guide_style="dim")
         width = max(len(name) for name in groups)
         for name, (choice, values) in groups.items():
-            row = _literal(f"{name:<{width}}")
+            row = literal(f"{name:<{width}}")
             if choice:
-                row.append("  ").append(_literal(choice, "bold cyan"))
+                row.append("  ").append(literal(choice, "bold cyan"))
             for key, value in values.items():
-                row.append("  ").append(_literal(f"{key}=", "dim")).append(_literal(_short(value)))
+                row.append("  ").append(literal(f"{key}=", "dim")).append(literal(_short(value)))
             tree.add(row)
         self._print(tree)
 
@@ -63,16 +63,16 @@ class Terminal:
         """Sizes, shapes and classes of the splits, and what to know about the data."""
         table = Table.grid(padding=(0, 2))
         for name, value in rows.items():
-            table.add_row(_literal(name, "dim"), _literal(value))
+            table.add_row(literal(name, "dim"), literal(value))
         self._print()
         self._print(table)
         for note in notes:
-            self._print(_literal(f"note: {note}", "yellow"))
+            self._print(literal(f"note: {note}", "yellow"))
 
     def model(self, rows: Sequence[LayerRow], total: int, trainable: int) -> None:
         """Layers with output shapes and parameters, in the manner of Keras; what is frozen."""
         frozen = total - trainable
-        table = _table()
+        table = plain_table()
         for name in ("layer", "type", "output shape"):
             table.add_column(name)
         table.add_column("parameters", justify="right")
@@ -83,7 +83,7 @@ class Terminal:
             counts = [f"{row.parameters:,}"]
             if frozen:
                 counts.append(f"{row.parameters - row.trainable:,}")
-            table.add_row(_literal(row.name), _literal(row.type), f"(N, {shape})", *counts)
+            table.add_row(literal(row.name), literal(row.type), f"(N, {shape})", *counts)
         table.add_section()
         table.add_row("total", "", "", Text(f"{total:,}", style="bold"))
         if frozen:
@@ -190,28 +190,28 @@ class Terminal:
         names = list(dict.fromkeys(name.partition("/")[0] for name in metrics if "/" in name))
         splits = ("train", "val", "test")
         names = [n for n in names if any(metrics.get(f"{n}/{s}") is not None for s in splits)]
-        table = _table()
+        table = plain_table()
         table.add_column("")
         for split in ("train", "validation", "test"):
             table.add_column(split, justify="right")
         for name in names:
             values = [metrics.get(f"{name}/{split}") for split in splits]
             table.add_row(
-                _literal(name), *("–" if value is None else _figure(value) for value in values)
+                literal(name), *("–" if value is None else _figure(value) for value in values)
             )
         self._print()
-        self._print(_literal(headline, "bold green" if good else "bold red"), soft_wrap=True)
+        self._print(literal(headline, "bold green" if good else "bold red"), soft_wrap=True)
         self._print()
         self._print(table)
         self._print()
         if baselines:
             self._baselines(metrics, baselines)
         for remark in remarks:
-            self._print(_literal(remark, "yellow"), soft_wrap=True)
+            self._print(literal(remark, "yellow"), soft_wrap=True)
         if remarks:
             self._print()
         for name, value in files.items():
-            self._print(_literal(f"{name:<12} {value}"), soft_wrap=True)
+            self._print(literal(f"{name:<12} {value}"), soft_wrap=True)
 
     def _baselines(
         self,
@@ -227,14 +227,14 @@ class Terminal:
         present = [n for n in found if any(row.get(n) is not None for row in rows.values())]
         names = [n for n in present if n.endswith("/val")][:1]
         names += [n for n in present if n.endswith("/test")]
-        table = _table()
+        table = plain_table()
         table.add_column("on the same splits")
         for name in names:
-            table.add_column(_literal(name), justify="right")
+            table.add_column(literal(name), justify="right")
         for title, figures in rows.items():
             values = [figures.get(name) for name in names]
             cells = ["–" if value is None else _figure(value) for value in values]
-            table.add_row(_literal(title), *cells, style="bold" if title == "network" else "")
+            table.add_row(literal(title), *cells, style="bold" if title == "network" else "")
         self._print(table)
         self._print()
 
@@ -269,20 +269,22 @@ def _escaped_bytes(char: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
 
 
-def _table() -> Table:
+def plain_table(**options: Any) -> Table:
+    """A table with a line below its header and between its sections, and no other."""
     return Table(
         box=box.HORIZONTALS,
         show_edge=False,
         pad_edge=False,
         header_style="dim",
         border_style="dim",
+        **options,
     )
 
 
-def _literal(text: str, style: str = "") -> Text:
+def literal(text: str, style: str = "") -> Text:
     """The text as it stands, with what a terminal would obey or hide written out.
 
-    >>> _literal("[red]a\\x1b[2Jb").plain
+    >>> literal("[red]a\\x1b[2Jb").plain
     '[red]a\\\\x1b[2Jb'
     """
     shown = (

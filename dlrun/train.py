@@ -28,6 +28,7 @@ from dlrun.failures import failures_told
 from dlrun.loading import check_same_data, for_model, load_all, load_data, to_device
 from dlrun.loop import fit
 from dlrun.presentation import introduce
+from dlrun.provenance import Origin
 from dlrun.randomness import stream_seed
 from dlrun.result import Beside, Result, conclude
 from dlrun.run_files import DIAGNOSTICS
@@ -60,12 +61,14 @@ def train(
     checkpoint: Mapping[str, Any] | None = None,
     trust: Trust = "own",
     host: Host | None = None,
+    origin: Origin | None = None,
 ) -> Result:
     """The result of the run that `config` describes, recorded in `run_dir`.
 
     choices: what was chosen of each group, to name things by. checkpoint: of the same run, to go
     on from. trust: whose config it is, see dlrun.targets. host: the sweep that it is a job of,
-    which tells the terminal in its stead.
+    which tells the terminal in its stead. origin: of a run that something else than this process's
+    own command line began, or that repeats another one.
     Raises UserError for bad input, Failure for a full disk and the like, Interrupted by a signal.
     """
     terminal = Terminal(quiet=bool(config.quiet) or host is not None)
@@ -75,7 +78,9 @@ def train(
         listening(host.requests) as requests,
         endings_told(run_dir, config),
         failures_told(),
-        RunLog(run_dir, overrides=overrides, terminal=terminal, checkpoint=checkpoint) as log,
+        RunLog(
+            run_dir, overrides=overrides, terminal=terminal, checkpoint=checkpoint, origin=origin
+        ) as log,
     ):
         again = checkpoint is not None
         settings = plain(config) if is_checked else check(config, choices, trust, resumed=again)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Command
-from PIL import Image
+from PIL import Image, ImageDraw
 from test_choices import write_idx
 from test_sweep_presets import SMALL
+
+from dlrun.cli import command_line
+from dlrun.verbs import VERBS
 
 README = Path(__file__).parent.parent / "README.md"
 SHORT = ("debug.max_epochs=1", "debug.max_batches=2", "figures=false", "device.threads=1")
@@ -21,10 +24,15 @@ LINES = [
     if language in ("bash", "console")
     for line in block.replace("\\\n", " ").splitlines()
 ]
-COMMANDS = sorted({line for line in LINES if line.startswith("dlrun ")})
-VERBS = ("doctor", "resume", "report", "experiments")
+# One block is a story: each of its commands needs what those before it have left.
+(STORY,) = (
+    [line for line in block.splitlines() if line.startswith("dlrun ")]
+    for _, block in BLOCKS
+    if "dlrun ls\n" in block
+)
+COMMANDS = sorted({line for line in LINES if line.startswith("dlrun ")} - set(STORY))
 # Checked elsewhere: by .ci/run (set-up), by tests/readme/make_pictures.py (TensorBoard).
-ELSEWHERE = ("python3 -m venv", "tensorboard ", "pip install", "python tests/", "pytest", "eval ")
+ELSEWHERE = ("python3 -m venv", "tensorboard ", "pip install", "python tests/", "pytest")
 
 
 def test_every_line_is_known() -> None:
@@ -59,6 +67,27 @@ def test_command(line: str, dlrun: Command, tmp_path: Path) -> None:
         assert dlrun(*shlex.split(first)[1:], *short, **data).returncode == 0
     done = dlrun(*words, *(SHORT if trains else ()), **data)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_story_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for path in ("three.png", "photos/another.png"):
+        picture = Image.new("L", (40, 60), 255)
+        ImageDraw.Draw(picture).line([(10, 10), (30, 10), (15, 50)], fill=0, width=5)
+        picture.save(path)
+    told = {}
+    for line in STORY:
+        words = shlex.split(line.partition(" #")[0])[1:]
+        assert command_line(words) == 0, (line, capsys.readouterr().err)
+        told[line] = capsys.readouterr().out
+    assert "equal to training's figures" in told["dlrun evaluate digits"]
+    assert "the same, bit for bit" in told["dlrun rerun plain"]
+    assert told["dlrun predict digits three.png photos"].count(".png") == 2
+    assert "digits.onnx" in told["dlrun export digits --format onnx"]
+    assert "equal to training's figures" in told["dlrun evaluate digits.tar.gz"]
 
 
 def own_files() -> dict[str, str]:

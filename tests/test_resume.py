@@ -32,14 +32,16 @@ from dlrun.endings import endings_told
 from dlrun.errors import UserError
 from dlrun.hydra_app import without_hydra
 from dlrun.hydra_session import hydra_session, packaged_conf
-from dlrun.resume import FREE, entries, parse, resume_run
+from dlrun.resume import parse, resume_run
 from dlrun.run_files import locked
 from dlrun.schema import GROUPS, OPEN_GROUPS
 from dlrun.signals import Interrupted
+from dlrun.stored import FREE, entries
 from dlrun.train import Result, train
 
 # What a clock decides.
 TIMES = {"time/epoch", "time/total", "seconds", "elapsed", "train_seconds", "samples_per_second"}
+TIMES |= {"started"}
 Moment = tuple[int, str]  # of a checkpoint: its step, and whether it lies within an epoch
 
 # 38 samples to train on: five batches an epoch, the last of them smaller.
@@ -454,23 +456,23 @@ def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         command_line(["resume", "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert text.startswith("usage: dlrun resume [-q] [--trust] RUN_DIR [key=value ...]\n")
+    assert text.startswith("usage: dlrun resume [-q] [--trust] RUN [key=value ...]\n")
     for word in ("--trust", "--quiet", *FREE):
         assert word in text
 
 
-TYPED = "(type dlrun resume RUN_DIR, a directory below outputs/runs)"
+TYPED = "(type dlrun resume RUN, a directory below outputs/runs, or last)"
 
 
 def test_what_is_no_run_is_refused(finished: Path, refusal: Refusal) -> None:
-    assert refusal() == f"dlrun resume: expected one directory of a run, got 0 {TYPED}"
-    assert refusal("run", "other") == (
-        f"dlrun resume: expected one directory of a run, got 2 {TYPED}"
+    assert refusal() == f"dlrun resume: expected one run, got 0 {TYPED}"
+    assert refusal("run", "other") == f"dlrun resume: expected one run, got 2 {TYPED}"
+    assert refusal("run", "--rust") == f"dlrun resume: unrecognized arguments: --rust {TYPED}"
+    assert refusal("run", "--tru") == f"dlrun resume: unrecognized arguments: --tru {TYPED}"
+    assert refusal("missing") == "missing: no such directory, and there are no runs below outputs"
+    assert refusal("run/train.log") == (
+        "run/train.log: is not a tar, tar.gz or zip archive; nothing was unpacked"
     )
-    assert refusal("run", "--rust") == f"unrecognized arguments: --rust {TYPED}"
-    assert refusal("run", "--tru") == f"unrecognized arguments: --tru {TYPED}"
-    assert refusal("missing") == "missing: no such directory (runs lie below outputs/runs)"
-    assert refusal("run/train.log") == "run/train.log: is a file, expected the directory of a run"
     Path("empty").mkdir()
     assert refusal("empty") == "empty: is no run, there is no summary.json in it"
 
@@ -657,7 +659,7 @@ WHOLE_NUMBER = "a whole number (epochs=50)"
             "checkpoint.every_steps=0: expected a whole number >= 1 "
             "(for example checkpoint.every_steps=500)",
         ),
-        ("device.threads=0", "device.threads=0: expected a whole number >= 1 and <= 1024"),
+        ("device.threads=0", "device.threads=0: expected a whole number >= 1 and <= 512"),
         ("device.name=tpu", "device.name=tpu: not on this machine, which has cpu"),
     ],
 )
@@ -678,8 +680,12 @@ def test_what_is_free_to_change_changes_nothing(broken_off: Path, runs: Path) ->
     for key in ("model", "optimizer", "generators", "best"):
         assert_equal(ours[key], theirs[key], key)
     assert ours["config"]["checkpoint"]["every_steps"] == 3
-    note = summary_of(broken_off)["resumed"]
-    assert note == [{"step": 8, "overrides": changes, "versions": {}}]
+    (note,) = summary_of(broken_off)["resumed"]
+    assert {key: note[key] for key in ("step", "overrides", "versions", "host")} == {
+        **{"step": 8, "overrides": changes, "versions": {}},
+        "host": None,  # the same one
+    }
+    assert set(note) - {"step", "overrides", "versions", "host"} == {"started", "command", "git"}
 
 
 def lines_alike(run: Path, other: Path) -> bool:
@@ -976,7 +982,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "format": (
         lambda state: state.update(format=99),
         "run: its checkpoint has format 99, this dlrun reads format 2 "
-        "(go on with the dlrun that wrote it, or start a new run)",
+        "(use the dlrun that wrote it, or start a new run)",
     ),
     "best.pt": (
         lambda state: [state.pop(key) for key in ("optimizer", "pass")] and state,

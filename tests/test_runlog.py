@@ -35,8 +35,9 @@ from dlrun.terminal import Terminal
 SUMMARY_KEYS = {
     *("status", "stopped_by", "error", "seed", "overrides", "hparams", "epochs", "steps"),
     *("parameters", "best_epoch", "metrics", "train_seconds", "samples_per_second", "device"),
-    *("versions", "git", "skipped_batches", "resumed", "trainable_parameters"),
+    *("monitor", "versions", "git", "skipped_batches", "resumed", "trainable_parameters"),
     *("evaluations", "baselines", "diagnosis"),
+    *("started", "command", "rerun_of", "data", "host"),
 }
 MOMENTUM = {"optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "beta1": None, "batch_norm": False}
 ADAM = {"optimizer": "adam", "lr": 0.001, "momentum": None, "beta1": 0.9, "batch_norm": False}

@@ -186,7 +186,8 @@ def test_a_place_that_is_taken(
     ("words", "fragments"),
     [
         ("resume nowhere", ("nowhere", "no such directory")),
-        ("resume nowhere --retry-failed", ("--retry-failed: is for sweeps",)),
+        ("resume nowhere --retry-failed", ("nowhere", "no such directory")),
+        ("resume empty --retry-failed", ("--retry-failed: is for sweeps", "empty is none")),
         ("resume empty", ("empty", "is no run")),
         ("seed=0,1", ("needs -m",)),
         ("search=tpe optim.lr='interval(0,1)'", ("-m",)),

@@ -317,7 +317,7 @@ def test_words_that_would_make_other_jobs(
     word: str, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = resume_refused(capsys, word)
-    assert "where it runs" in told or "expected one directory" in told
+    assert "where it runs" in told or "expected one run" in told
 
 
 def test_a_sweep_in_use(sweep: Path, dlrun: Callable[..., Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,8 @@ def image_folder(
 ) -> Samples:
     """The images below `path` as pixels (N, C, size, size), classes by sub-folder in name order.
 
-    Images are squeezed to a square, turned as their EXIF tag says; C is 1 for mode L, 3 for RGB.
+    Images are squeezed to a square, turned as their EXIF tag says, transparent pixels laid over
+    white; C is 1 for mode L, 3 for RGB.
     Hidden files are passed over; every other file is taken for an image, and those that cannot be
     read are counted and named in the notes. What would take more than `max_gigabytes` as float32
     is not kept in memory: it is checked now and decoded batch by batch.
@@ -77,6 +78,7 @@ def read_folder(
         targets=torch.tensor(labels),
         task="binary" if len(classes) == 2 else "multiclass",
         classes=classes,
+        squeezed=True,
         notes=tuple(notes),
     )
 
@@ -143,6 +145,12 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.files)
 
+    def marks(self) -> Iterator[str]:
+        """What tells these images from others without reading them: names below, and bytes."""
+        folder = os.path.commonpath([self.files[0], self.files[-1]])  # they come class by class
+        for file in self.files:
+            yield f"{os.path.relpath(file, folder)} {file.stat().st_size}"
+
     def __getitem__(self, index: Tensor, /) -> Tensor:
         def read(k: int) -> Tensor:
             try:
@@ -164,12 +172,12 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
 
 def read_pixels(file: Path, size: int, mode: str) -> Tensor:
     """One image as uint8 (C, size, size). Raises one of UNREADABLE."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(file) as opened:
             opened.draft(mode, (2 * size, 2 * size))  # large JPEGs are decoded small
-            image = _eight_bits(ImageOps.exif_transpose(opened)).convert(mode)
+            image = upright(opened).convert(mode)
             image = image.resize((size, size), Image.Resampling.BILINEAR)
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
@@ -177,14 +185,21 @@ def read_pixels(file: Path, size: int, mode: str) -> Tensor:
     return pixels.unsqueeze(0) if mode == "L" else pixels.permute(2, 0, 1)
 
 
-def _eight_bits(image: Image) -> Image:
-    """16-bit grey images brought to 8 bits, which Pillow's own conversion would clip to white."""
-    from PIL import Image
+def upright(image: Image) -> Image:
+    """The image turned as its EXIF tag says, transparent pixels over white, 8 bits a channel.
 
-    if not image.mode.startswith("I"):
-        return image
+    16-bit grey is brought to 8 bits here: Pillow's own conversion would clip it to white.
+    """
+    from PIL import Image, ImageOps
+
+    turned = ImageOps.exif_transpose(image)
+    if turned.has_transparency_data:
+        over = turned.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    if not turned.mode.startswith("I"):
+        return turned
     return Image.fromarray(
-        (np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8)
+        (np.asarray(turned).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from dlrun.errors import UserError
 
 # reconstruction: an autoencoder gives back its inputs; surface: the loss is a test function
 Task = Literal["binary", "multiclass", "regression", "reconstruction", "surface"]
+# What becomes of the values of a table: themselves, x/10, or the natural logarithm.
+Transform = Literal["none", "tenth", "log"]
+TRANSFORMS: tuple[Transform, ...] = get_args(Transform)
 
 
 class Inputs(Protocol):
@@ -32,6 +35,11 @@ class Samples:
     targets: (N,) class numbers from 0 (int64), or (N, 1) floats in their own unit.
     classes: a name for each class; empty for regression.
     features: a name for each column of a table; empty for images.
+    columns: the column that each feature was computed from, where `transform` gave it another
+        name; empty where features are called as their columns.
+    transform: what became of the values in the columns.
+    squeezed: images that lay in files of any size and were brought to one, as those will be that
+        are to be predicted.
     test: the source's own test split, if it has one.
     fill_missing: NaN among the inputs is a missing value, which `split` replaces by the
         feature's mean over the training split; otherwise NaN is an error.
@@ -43,6 +51,9 @@ class Samples:
     task: Task
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    transform: Transform = "none"
+    squeezed: bool = False
     target_name: str = "target"
     test: tuple[Inputs, Tensor] | None = None
     fill_missing: bool = False

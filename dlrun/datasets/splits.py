@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from dlrun.datasets.classes import keep_classes
-from dlrun.datasets.samples import Inputs, Samples, Task, check_settings, check_targets
+from dlrun.datasets.samples import (
+    Inputs,
+    Samples,
+    Task,
+    Transform,
+    check_settings,
+    check_targets,
+)
 from dlrun.datasets.scaling import STREAMED_STATISTICS, Scaling, fit_scaling
 from dlrun.datasets.stratify import take
 from dlrun.errors import UserError
@@ -65,7 +72,10 @@ class Splits:
 
     Any of `val` and `test` may be empty (length 0). `input_scaling` maps the source's unit to
     what the network sees, `target_scaling` likewise for regression targets; None: unscaled.
-    objective: the loss, where the data set has one of its own.
+    fill: what missing values were replaced by, (D,) in the features' unit; None: none may be
+    missing. columns, transform and squeezed: as those of Samples.
+    objective: the loss, where the data set has one of its own. checksum: of the samples as their
+    source gives them, see dlrun.datasets.checksum.
     """
 
     train: Split
@@ -75,11 +85,16 @@ class Splits:
     in_shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    transform: Transform = "none"
+    squeezed: bool = False
     target_name: str = "target"
+    fill: Tensor | None = None
     input_scaling: Scaling | None = None
     target_scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
     objective: Objective | None = None
+    checksum: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +148,7 @@ def split(
     parts = list(zip(sources, (train_index, val_index, test_index), strict=True))
     inputs = [_select(source, index, samples) for (source, _), index in parts]
     targets = [_select_targets(values, index) for (_, values), index in parts]
-    if samples.fill_missing:
-        _fill_missing(inputs, samples.features)
+    fill = _fill_missing(inputs, samples.features) if samples.fill_missing else None
     train, val, test = (Split(*part) for part in zip(inputs, targets, strict=True))
     splits = Splits(
         train=train,
@@ -144,7 +158,11 @@ def split(
         in_shape=tuple(inputs[0][torch.tensor([0])].shape[1:]),
         classes=names,
         features=samples.features,
+        columns=samples.columns,
+        transform=samples.transform,
+        squeezed=samples.squeezed,
         target_name=samples.target_name,
+        fill=fill,
         notes=(*samples.notes, *shortfalls),
     )
     return _standardised(splits) if normalize else splits
@@ -263,8 +281,8 @@ def _scaled(inputs: Inputs, scaling: Scaling) -> Inputs:
     return scaling.apply_(inputs)
 
 
-def _fill_missing(inputs: list[Inputs], features: tuple[str, ...]) -> None:
-    """Replaces each NaN by its feature's mean over the first of `inputs`, in place."""
+def _fill_missing(inputs: list[Inputs], features: tuple[str, ...]) -> Tensor:
+    """The means (D,) of the first of `inputs`, by which each NaN in any of them is replaced."""
     train = inputs[0]
     assert isinstance(train, Tensor)
     means = train.nanmean(0)
@@ -277,3 +295,4 @@ def _fill_missing(inputs: list[Inputs], features: tuple[str, ...]) -> None:
     for part in inputs:
         assert isinstance(part, Tensor)
         torch.where(part.isnan(), means, part, out=part)
+    return means

@@ -10,16 +10,17 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlretrieve
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlrun.archives import WrongHash
 from dlrun.datasets.downloads import downloading
 from dlrun.datasets.presence import missing_files
-from dlrun.datasets.samples import Samples
+from dlrun.datasets.samples import Samples, Transform
 from dlrun.errors import UserError, nearest, shown
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def boston(
     seed: int,
     *,
     features: list[str] | None = None,
-    transform: Literal["none", "tenth", "log"] = "none",
+    transform: Transform = "none",
 ) -> Samples:
     """Boston housing, (506, 13); target: median price of homes in 1,000 USD.
 
@@ -161,12 +162,23 @@ def _only(samples: Samples, kept: list[str] | None) -> Samples:
     return replace(samples, inputs=samples.inputs[:, columns], features=tuple(kept))
 
 
-def _transformed(samples: Samples, transform: Literal["none", "tenth", "log"]) -> Samples:
+def transformed(values: Tensor, transform: Transform) -> Tensor:
+    """The values x, x/10 or log x, of the same shape.
+
+    >>> transformed(torch.tensor([5.0, 20.0]), "tenth")
+    tensor([0.5000, 2.0000])
+    """
+    if transform == "tenth":
+        return values / 10
+    return values.log() if transform == "log" else values
+
+
+def _transformed(samples: Samples, transform: Transform) -> Samples:
     """The samples with inputs x, x/10 or log x, and the columns named so."""
     inputs, names = samples.inputs, samples.features
-    assert isinstance(inputs, torch.Tensor)
-    if transform == "tenth":
-        return replace(samples, inputs=inputs / 10, features=tuple(f"{name}/10" for name in names))
+    assert isinstance(inputs, Tensor)
+    if transform == "none":
+        return samples
     if transform == "log":
         positive = [name for k, name in enumerate(names) if inputs[:, k].min() > 0]
         if len(positive) < len(names):
@@ -176,7 +188,10 @@ def _transformed(samples: Samples, transform: Literal["none", "tenth", "log"]) -
                 f"dataset.transform=log: the column {wrong} holds {least:g}, expected numbers > 0 "
                 f"(for example dataset.features=[{','.join(positive[-1:]) or 'LSTAT'}])"
             )
-        return replace(
-            samples, inputs=inputs.log(), features=tuple(f"log {name}" for name in names)
-        )
-    return samples
+    return replace(
+        samples,
+        inputs=transformed(inputs, transform),
+        features=tuple(f"{name}/10" if transform == "tenth" else f"log {name}" for name in names),
+        columns=names,
+        transform=transform,
+    )

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from dlrun.errors import UserError, shown
 from dlrun.failures import failures_told
 from dlrun.report.results import print_report
 from dlrun.report.write import Report, write_report
+from dlrun.verbs import VerbParser
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,15 +31,15 @@ def report(words: Sequence[str]) -> int:
     return 0
 
 
-def flag_parser() -> argparse.ArgumentParser:
+def flag_parser() -> VerbParser:
     """The parser of what follows `dlrun report`."""
-    parser = argparse.ArgumentParser(
-        prog="dlrun report",
+    parser = VerbParser(
+        "report",
         usage="dlrun report [-q] [-o DIR] SWEEP_DIR [SWEEP_DIR ...]",
         description="Tell which setting of a sweep is best, and by how much: tables here, "
         "results.csv, report.html and figures. Several folders, also of single runs, make one "
         "comparison. A sweep that is running or damaged is told as far as it goes.",
-        allow_abbrev=False,
+        example=f"dlrun report {_example()}",
     )
     parser.add_argument("folders", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument(
@@ -51,11 +51,6 @@ def flag_parser() -> argparse.ArgumentParser:
         "several",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no output but errors")
-
-    def error(message: str) -> NoReturn:
-        raise UserError(f"dlrun report: {shown(message)} (type dlrun report {_example()})")
-
-    parser.error = error  # type: ignore[method-assign]
     return parser
 
 

@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlrun.errors import printable
 from dlrun.report.baselines import Baselines, baselines, lead_rows
 from dlrun.report.settings import evaluations_tell, learnt_nothing, on_test, settings
 from dlrun.report.winner import winner
 from dlrun.report.words import counted, figure, number_ranges, plus_minus, short_names, value
 from dlrun.run_files import replace_text
+from dlrun.terminal import literal, plain_table
 
 if TYPE_CHECKING:
     import pandas
     from rich.console import Console, JustifyMethod
     from rich.table import Table
-    from rich.text import Text
 
     from dlrun.report.read import Sweep
 
@@ -60,31 +59,31 @@ def print_report(sweep: Sweep, console: Console) -> None:
     """
     ranking = settings(sweep)
     console.print()
-    console.print(_literal(_headline(sweep), "bold"))
+    console.print(literal(_headline(sweep), "bold"))
     troubles = _troubles(sweep, ranking)
     if troubles.row_count:
         console.print()
         console.print(troubles)
     for line in sweep.damaged[:TOP]:
-        console.print(_literal(f"warning: {line}", "yellow"))
+        console.print(literal(f"warning: {line}", "yellow"))
     if len(sweep.damaged) > TOP:
         more = counted(len(sweep.damaged) - TOP, "more warning")
-        console.print(_literal(f"and {more}", "yellow"))
+        console.print(literal(f"and {more}", "yellow"))
     if len(ranking):
         console.print()
-        console.print(_literal(_what_is_ranked(sweep, ranking)))
+        console.print(literal(_what_is_ranked(sweep, ranking)))
         console.print()
         console.print(_ranking(sweep, ranking.head(TOP), console))
         if len(ranking) > TOP:
-            console.print(_literal(f"and {len(ranking) - TOP:,} more in results.csv", "dim"))
+            console.print(literal(f"and {len(ranking) - TOP:,} more in results.csv", "dim"))
     console.print()
     best = winner(sweep)
-    console.print(_literal(best.sentence, "bold green" if best.larger_than_noise else "bold"))
+    console.print(literal(best.sentence, "bold green" if best.larger_than_noise else "bold"))
     if beside := baselines(sweep):
         console.print()
         console.print(_baselines(beside))
         console.print()
-        console.print(_literal(beside.sentence))
+        console.print(literal(beside.sentence))
 
 
 def _headline(sweep: Sweep) -> str:
@@ -123,15 +122,15 @@ def _ranking_by(keys: Sequence[str], times: bool, sweep: Sweep, ranking: pandas.
     rows = ranking.to_dict("records")
     others = [_not_in_mean(row) for row in rows]
     has_test = any(row["test_n"] for row in rows)
-    table = _table()
+    table = plain_table(collapse_padding=True)
     table.add_column("", justify="right")
     for key in keys:
         justify: JustifyMethod = "left" if ranking[key].dtype == object else "right"
-        table.add_column(_literal(names[key]), justify=justify, overflow="fold")
+        table.add_column(literal(names[key]), justify=justify, overflow="fold")
     tests, seconds = [on_test(sweep.metric)] * has_test, ["seconds"] * times
     evaluations = ["evaluations"] * (times and evaluations_tell(sweep))
     for name in (sweep.metric, *tests, "n", *seconds, *evaluations):
-        table.add_column(_literal(name), justify="right", no_wrap=True)
+        table.add_column(literal(name), justify="right", no_wrap=True)
     if any(others):
         table.add_column("other runs")
     for rank, (row, other) in enumerate(zip(rows, others, strict=True)):
@@ -142,20 +141,20 @@ def _ranking_by(keys: Sequence[str], times: bool, sweep: Sweep, ranking: pandas.
         cells += [str(row["n"]), *([_seconds(row["seconds"])] * times)]
         cells += [_seconds(row["evaluations"])] * len(evaluations) + [other] * any(others)
         style = "bold" if rank == 0 and row["n"] else ""
-        table.add_row(str(rank + 1), *(_literal(cell) for cell in cells), style=style)
+        table.add_row(str(rank + 1), *(literal(cell) for cell in cells), style=style)
     return table
 
 
 def _baselines(beside: Baselines) -> Table:
     """A row a model, the winner on top: validation, test, and how far the winner leads."""
-    table = _table()
-    table.title = _literal(f"Baselines on the same splits, compared by {beside.on}")
+    table = plain_table(collapse_padding=True)
+    table.title = literal(f"Baselines on the same splits, compared by {beside.on}")
     table.title_justify = "left"
     table.add_column("", overflow="fold")
     for name in (beside.val, beside.test, "winner better by", "p", "n"):
-        table.add_column(_literal(name), justify="right", no_wrap=True)
+        table.add_column(literal(name), justify="right", no_wrap=True)
     for row in lead_rows(beside):
-        cells = (_literal(cell) for cell in row)
+        cells = (literal(cell) for cell in row)
         table.add_row(*cells, style="bold" if row[3] == "" else "")
     return table
 
@@ -185,7 +184,7 @@ def _troubles(sweep: Sweep, ranking: pandas.DataFrame) -> Table:
         shared = "" if status == "diverged" else reason
         key = (TROUBLES.index(status), labels[job], shared)
         found.setdefault(key, []).append((job, reason))
-    table = _table()
+    table = plain_table(collapse_padding=True)
     table.add_column("jobs", justify="right")
     for name in ("setting", "status", "reason"):
         table.add_column(name)
@@ -195,8 +194,8 @@ def _troubles(sweep: Sweep, ranking: pandas.DataFrame) -> Table:
             reason = f"job {runs[0][0]} {reason}"
         jobs = number_ranges(job for job, _ in runs)
         style = "red" if TROUBLES[kind] == "failed" else "yellow"
-        cells = [_literal(text) for text in (jobs, setting)]
-        table.add_row(*cells, _literal(TROUBLES[kind], style), _literal(reason))
+        cells = [literal(text) for text in (jobs, setting)]
+        table.add_row(*cells, literal(TROUBLES[kind], style), literal(reason))
     return table
 
 
@@ -205,20 +204,6 @@ def why(run: Mapping[Any, Any]) -> str:
     reason = run["error"] or REASONS.get(run["status"]) or run["stopped_by"] or ""
     reason = " ".join(reason.split())
     return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
-
-
-def _table() -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(
-        box=box.HORIZONTALS,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-        header_style="dim",
-        border_style="dim",
-    )
 
 
 def _seconds(seconds: float) -> str:
@@ -230,10 +215,3 @@ def _seconds(seconds: float) -> str:
     if seconds != seconds:
         return "–"
     return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
-
-
-def _literal(text: str, style: str = "") -> Text:
-    """The text as it stands, without what a terminal would obey or hide."""
-    from rich.text import Text
-
-    return Text(printable(text), style=style)

@@ -15,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlrun.errors import UserError, shown
 from dlrun.run_files import replace_text
-from dlrun.stored import is_plain_dict, is_tame
-from dlrun.yaml_files import dump_yaml, load_yaml
+from dlrun.yaml_files import dump_yaml, is_plain_dict, is_tame, load_yaml
 
 FORMAT = 1
 FILE = "sweep.yaml"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -18,7 +17,7 @@ from dlrun.errors import shown
 from dlrun.stopping import is_better
 from dlrun.sweeps.plan import Job, Plan
 from dlrun.sweeps.work import OVER, summary_of
-from dlrun.terminal import clock, display_path
+from dlrun.terminal import clock, display_path, plain_table
 
 MOST_ROWS = 12
 REFRESH = 0.5  # seconds between two pictures of the table
@@ -141,12 +140,12 @@ class Progress:
 
     def _groups(self) -> Table:
         """A row for each value of what is swept first: jobs, and the best setting so far."""
-        table = Table(box=box.HORIZONTALS, show_edge=False, pad_edge=False, border_style="dim")
+        table = plain_table()
         first, jobs = _grouped(self.plan)
-        table.add_column(first, header_style="dim")
-        table.add_column("over", justify="right", header_style="dim")
-        table.add_column(f"best {self.plan.metric}", justify="right", header_style="dim")
-        table.add_column("setting", header_style="dim")
+        table.add_column(first)
+        table.add_column("over", justify="right")
+        table.add_column(f"best {self.plan.metric}", justify="right")
+        table.add_column("setting")
         for name, members in list(jobs.items())[:MOST_ROWS]:
             over = sum(self.statuses.get(job.folder) in (*OVER, "failed") for job in members)
             best, setting = self._best(members, first)

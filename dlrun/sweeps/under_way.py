@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlrun import schema
 from dlrun.errors import UserError, printable, shown
+from dlrun.provenance import Origin, origin
 from dlrun.run_files import locked, read_history
 from dlrun.signals import Interrupted, Requests, listening
 from dlrun.sweeps.compose import Composer
@@ -46,6 +47,7 @@ class Sweep:
     search: Search | None = None
     jobs: dict[Path, Job] = field(default_factory=dict)  # by run directory, once handed out
     notes: list[str] = field(default_factory=list)  # to be told at the end
+    origin: Origin = field(default_factory=origin)  # of all its jobs
     in_flight: int = 0
 
     @property
@@ -176,7 +178,8 @@ def work_for(sweep: Sweep, job: Job, position: int = 0) -> Work:
             epochs=composed.config.epochs,
         )
     trust = sweep.composer.trust
-    return Work(run_dir, composed.config, composed.choices, job.overrides, trust, prune)
+    words = job.overrides
+    return Work(run_dir, composed.config, composed.choices, words, trust, prune, sweep.origin)
 
 
 def settle(sweep: Sweep, done: Done, progress: Progress) -> None:

@@ -19,6 +19,7 @@ from dlrun.datasets import Splits
 from dlrun.errors import UserError, shown
 from dlrun.evaluation import Line
 from dlrun.loading import load_data
+from dlrun.provenance import Origin
 from dlrun.run_files import locked, read_summary, replace_text, write_summary
 from dlrun.signals import Requests
 from dlrun.stored import require_ours, require_plain_files
@@ -36,7 +37,8 @@ NOTHING_YET: Mapping[str, Any] = {"hparams": {}, "metrics": {}, "resumed": []}
 class Work:
     """All that a job needs; it travels to any process.
 
-    prune: called with the line of each epoch, says whether its search gives the job up.
+    prune: called with the line of each epoch, says whether its search gives the job up. origin: of
+    the sweep.
     """
 
     run_dir: Path
@@ -45,6 +47,7 @@ class Work:
     overrides: list[str]
     trust: Trust = "own"
     prune: Callable[[Line], bool] | None = None
+    origin: Origin | None = None
 
 
 # Jobs that one worker does one after another: a single one, or a trial's, a seed each.
@@ -89,6 +92,7 @@ def do(work: Work, requests: Requests | None = None) -> None:
                     checkpoint=checkpoint,
                     trust=work.trust,
                     host=Host(_load, requests, work.prune),
+                    origin=work.origin,
                 )
             except SystemExit as error:
                 raise UserError(f"the job called sys.exit({error.code})") from error

@@ -1,0 +1,1 @@
+"""TAB in bash, zsh and fish: verbs, names of runs, groups, choices, keys and flags."""

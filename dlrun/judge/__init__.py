@@ -1,0 +1,1 @@
+"""How good a trained run is: figures with intervals, class by class, and how sure it may be."""

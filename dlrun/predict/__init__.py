@@ -1,0 +1,1 @@
+"""What a trained run says of new data: images, rows of a table."""

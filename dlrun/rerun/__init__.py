@@ -1,0 +1,1 @@
+"""A run once more, from its stored config, and how the two compare."""
