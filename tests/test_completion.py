@@ -680,3 +680,14 @@ def test_the_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -
     assert "dlrun" in capsys.readouterr().out
     assert command_line(["-sc", "install=tcsh"]) == 2
     assert "type dlrun completion install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["bash"], ["tcsh", "dlrun "], ["bash", "a", "b", "c"]])
+def test_what_no_script_asks_is_refused_in_a_line(words: list[str]) -> None:
+    with pytest.raises(UserError, match="^dlrun completion answer: is for scripts"):
+        completion(["answer", *words])
+
+
+def test_bash_may_leave_out_what_it_replaces(capsys: pytest.CaptureFixture[str]) -> None:
+    assert completion(["answer", "bash", "dlrun resu"]) == 0
+    assert capsys.readouterr().out.split("\t")[:2] == ["word", "resume"]

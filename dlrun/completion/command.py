@@ -58,11 +58,13 @@ def print_answer(words: Sequence[str]) -> int:
     from dlrun.completion.answer import answer
     from dlrun.completion.line import for_bash, split_line
 
-    shell, line, *replaced = words
+    if not 2 <= len(words) <= 3 or words[0] not in SHELLS:
+        raise UserError("dlrun completion answer: is for scripts (type dlrun completion install)")
+    shell, line = words[:2]
     before, word, _ = split_line(line, shell)
     candidates = answer(before, word)
     if shell == "bash":
-        candidates = for_bash(candidates, line, *replaced)
+        candidates = for_bash(candidates, line, words[2] if len(words) == 3 else word)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     for kind, text, about in candidates:
         print(kind, text, about, sep="\t")
