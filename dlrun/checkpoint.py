@@ -12,7 +12,6 @@ import io
 import os
 import pickletools
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ def serialized(state: Mapping[str, Any]) -> tuple[memoryview, bytes]:
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    if not is_surely_plain(state) and (names := foreign_names(buffer)):
+    if names := foreign_names(buffer):
         raise UserError(
             f"checkpoint: the state of model or optimizer holds {names[0]}, "
             "expected tensors, numbers, strings, lists and dicts (look at their state_dict)"
@@ -133,21 +132,6 @@ def serialized(state: Mapping[str, Any]) -> tuple[memoryview, bytes]:
     assert bytes(content[-22:-18]) == b"PK\x05\x06" and bytes(content[-2:]) == b"\0\0"
     content[-2:] = COMMENT_BYTES.to_bytes(2, "little")
     return content, MARK + hashlib.sha256(content).hexdigest().encode()
-
-
-def is_surely_plain(value: Any) -> bool:
-    """Whether its pickle names nothing but tensors, which takes longer to find out by reading it.
-
-    False leaves it open: other classes, and tensors with attributes of their own, may be fine.
-    """
-    if type(value) is torch.Tensor:
-        dense = value.layout is torch.strided and not value.is_quantized
-        return dense and not value.__dict__
-    if type(value) in (dict, OrderedDict):
-        return all(is_surely_plain(item) for pair in value.items() for item in pair)
-    if type(value) in (list, tuple):
-        return all(map(is_surely_plain, value))
-    return value is None or type(value) in (int, float, bool, str)
 
 
 def verify(content: bytes, shown: str) -> None:

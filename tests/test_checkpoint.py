@@ -10,7 +10,6 @@ import pickle
 import random
 import tarfile
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -119,39 +118,6 @@ def test_what_could_not_be_read_again_is_not_saved() -> None:
     )
     assert epoch_of(load_checkpoint(LAST)) == 1
     assert os.listdir() == ["last.pt"]
-
-
-class Own(torch.Tensor):
-    """A tensor of a class that nothing else knows."""
-
-
-def marked() -> torch.Tensor:
-    tensor = torch.zeros(2)
-    tensor.note = "mine"  # type: ignore[attr-defined]
-    return tensor
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        (
-            {"a": [1, 2.0, None, True, "x", (torch.zeros(2), torch.zeros(0, dtype=torch.bool))]},
-            True,
-        ),
-        (OrderedDict(weight=torch.zeros(2, 3).T), True),
-        ({1: {}}, True),
-        ({"a": {1, 2}}, False),
-        ([marked()], False),
-        ([torch.zeros(2).as_subclass(Own)], False),
-        ([torch.eye(2).to_sparse()], False),
-        ({"a": Path("x")}, False),
-    ],
-)
-def test_what_is_surely_plain_names_nothing_foreign(value: object, plain: bool) -> None:
-    assert checkpoint.is_surely_plain({"state": value}) == plain
-    buffer = io.BytesIO()
-    torch.save({"state": value}, buffer)
-    assert bool(checkpoint.foreign_names(buffer)) is not plain
 
 
 # A save on a disk that fails
