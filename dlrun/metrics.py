@@ -155,3 +155,17 @@ def predicted_classes(outputs: Tensor) -> Tensor:
     if outputs.shape[1] == 1:
         return (outputs[:, 0] > 0).long()
     return outputs.argmax(1)
+
+
+def probabilities(outputs: Tensor) -> Tensor:
+    """Probabilities (N, K) from logits (N, K), or (N, 1) where one parts two classes; their dtype.
+
+    p = softmax(outputs); of one output z of two classes (sigmoid(-z), sigmoid(z)), since 1 - p
+    would lose the digits of p near 1.
+
+    >>> probabilities(torch.tensor([[0.0]])), probabilities(torch.tensor([[1.0, 1.0]]))
+    (tensor([[0.5000, 0.5000]]), tensor([[0.5000, 0.5000]]))
+    """
+    if outputs.shape[1] == 1:
+        return torch.cat([-outputs, outputs], 1).sigmoid()
+    return outputs.softmax(1)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dlrun.judge.calibration import calibrate, probabilities
+from dlrun.judge.calibration import calibrate
+from dlrun.metrics import probabilities
 
 
 def test_bins_and_expected_calibration_error_by_hand() -> None:
@@ -34,7 +35,9 @@ def test_a_perfectly_calibrated_network_has_no_error() -> None:
 
 
 def test_probabilities_of_logits() -> None:
-    two = probabilities(torch.tensor([[0.0, np.log(3.0)]]))
+    two = probabilities(torch.tensor([[0.0, np.log(3.0)]]).double())
     np.testing.assert_allclose(two, [[0.25, 0.75]], rtol=1e-6)
-    one = probabilities(torch.tensor([[np.log(3.0)], [-200.0]]))  # a single logit for class 1
+    one = probabilities(
+        torch.tensor([[np.log(3.0)], [-200.0]]).double()
+    )  # a single logit for class 1
     np.testing.assert_allclose(one, [[0.25, 0.75], [1.0, 0.0]], rtol=1e-6, atol=1e-80)

@@ -173,6 +173,17 @@ def transformed(values: Tensor, transform: Transform) -> Tensor:
     return values.log() if transform == "log" else values
 
 
+def untransformed(values: Tensor, transform: Transform) -> Tensor:
+    """The values before `dataset.transform` made x / 10 or log x of them.
+
+    >>> untransformed(torch.tensor([2.0]), "tenth")
+    tensor([20.])
+    """
+    if transform == "tenth":
+        return values * 10
+    return values.exp() if transform == "log" else values
+
+
 def _transformed(samples: Samples, transform: Transform) -> Samples:
     """The samples with inputs x, x/10 or log x, and the columns named so."""
     inputs, names = samples.inputs, samples.features

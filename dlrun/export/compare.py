@@ -12,9 +12,10 @@ from torch import Tensor
 from dlrun.data_dir import data_root
 from dlrun.datasets import Splits
 from dlrun.datasets.presence import DOWNLOADED, missing_files
+from dlrun.datasets.tabular import untransformed
 from dlrun.describe import StoredData
 from dlrun.errors import Failure, UserError
-from dlrun.export.deployed import Deployed, Gives, untransformed
+from dlrun.export.deployed import Deployed, Gives
 from dlrun.judge.data import run_data
 from dlrun.predict.model import class_probabilities, in_own_unit, network_inputs
 from dlrun.targets import Trust

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from dlrun.datasets import Scaling, Task
-from dlrun.datasets.tabular import transformed
+from dlrun.datasets.tabular import transformed, untransformed
 from dlrun.describe import StoredData
 from dlrun.errors import UserError
+from dlrun.metrics import probabilities
 
 Gives = Literal["probabilities", "scores", "values", "reconstructions"]
 
@@ -103,30 +104,6 @@ def gives(task: Task, loss: str) -> Gives:
     if task in ("binary", "multiclass"):
         return "scores" if loss == "hinge" else "probabilities"
     return "values" if task == "regression" else "reconstructions"
-
-
-def probabilities(outputs: Tensor) -> Tensor:
-    """Probabilities (N, K) of the classes from logits (N, K), or from (N, 1) of two classes.
-
-    >>> probabilities(torch.tensor([[0.0]])), probabilities(torch.tensor([[1.0, 1.0]]))
-    (tensor([[0.5000, 0.5000]]), tensor([[0.5000, 0.5000]]))
-    """
-    if outputs.shape[1] == 1:
-        return torch.cat(
-            [-outputs, outputs], 1
-        ).sigmoid()  # 1 - p would lose the digits of p near 1
-    return outputs.softmax(1)
-
-
-def untransformed(values: Tensor, transform: str) -> Tensor:
-    """The values before `dataset.transform` made x / 10 or log x of them.
-
-    >>> untransformed(torch.tensor([2.0]), "tenth")
-    tensor([20.])
-    """
-    if transform == "tenth":
-        return values * 10
-    return values.exp() if transform == "log" else values
 
 
 def scaling_layer(scaling: Scaling | None) -> ScalingLayer | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 NUM_BINS = 15
 
@@ -36,18 +34,6 @@ class Calibration:
     @property
     def mean_accuracy(self) -> float:
         return float(np.nansum(self.counts * self.accuracy) / self.counts.sum())
-
-
-def probabilities(outputs: Tensor) -> Tensor:
-    """Probabilities (N, K) in float64 from logits (N, K), or (N, 1) where one parts two classes.
-
-    >>> probabilities(torch.tensor([[0.0]]))
-    tensor([[0.5000, 0.5000]], dtype=torch.float64)
-    """
-    logits = outputs.double()
-    if logits.shape[1] == 1:
-        return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
-    return logits.softmax(1)
 
 
 def calibrate(

@@ -14,11 +14,11 @@ from dlrun.building import build_criteria
 from dlrun.datasets import Splits
 from dlrun.errors import UserError, shown
 from dlrun.evaluation import Line, evaluate
-from dlrun.judge.calibration import PROBABILISTIC, Calibration, calibrate, probabilities
+from dlrun.judge.calibration import PROBABILISTIC, Calibration, calibrate
 from dlrun.judge.data import samples_of
 from dlrun.judge.interval import Interval, mean_intervals, share_interval
 from dlrun.judge.per_class import ClassScores, class_scores, confusion_counts
-from dlrun.metrics import predicted_classes
+from dlrun.metrics import predicted_classes, probabilities
 from dlrun.trained import Trained
 
 
@@ -141,5 +141,5 @@ def calibration_of(loss: str, outputs: Tensor, right: Tensor) -> tuple[Calibrati
         return None, f"loss={loss} gives scores, not probabilities: there is no calibration"
     if not bool(torch.isfinite(outputs).all()):
         return None, "some outputs are not finite numbers: there is no calibration"
-    confidence = probabilities(outputs).amax(1)
+    confidence = probabilities(outputs.double()).amax(1)
     return calibrate(confidence.numpy(), right.numpy()), ""

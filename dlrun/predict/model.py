@@ -13,7 +13,7 @@ from dlrun.datasets.tabular import transformed
 from dlrun.describe import StoredData
 from dlrun.errors import UserError, shown
 from dlrun.evaluation import EVALUATION_BATCH
-from dlrun.metrics import predicted_classes
+from dlrun.metrics import predicted_classes, probabilities
 from dlrun.trained import Trained
 
 MOST_CODES = 16  # numbers of a code that are worth reading
@@ -102,17 +102,10 @@ def in_own_unit(data: StoredData, outputs: Tensor) -> Tensor:
 def class_probabilities(outputs: Tensor, loss: str) -> Tensor | None:
     """Probabilities (N, K) float64 from logits, None with a loss that makes none of them.
 
-    p = softmax(outputs); with `bce` p = sigmoid(output) is that of the second class of two.
-
     >>> class_probabilities(torch.tensor([[0.0]]), "bce")
     tensor([[0.5000, 0.5000]], dtype=torch.float64)
     """
-    if loss == "hinge":
-        return None
-    logits = outputs.double()
-    if loss == "bce":
-        return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
-    return torch.softmax(logits, dim=1)
+    return None if loss == "hinge" else probabilities(outputs.double())
 
 
 def _reconstructed(
